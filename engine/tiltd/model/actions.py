@@ -1,0 +1,121 @@
+"""What to do about it: each action is one piece of work in the outside world.
+
+`kind` bounds how many run at once; `wanted` is what the work is for: a running action whose
+`wanted` is no longer what the state asks for is cancelled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from tiltd.model.desired import Command, Image, Manifest, Probe
+from tiltd.model.names import ImageName, ResourceName
+from tiltd.model.observed import Scope
+
+
+class Work(Enum):
+    """The kinds of work, each with a bound of its own."""
+
+    LOAD = "load"
+    CONNECT = "connect"
+    READ = "read"
+    BUILD = "build"
+    APPLY = "apply"
+    COMMAND = "command"
+    SERVE = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTiltfile:
+    """Read the Tiltfile of the session. `generation` counts the readings that were asked for."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Find the cluster of the session's context."""
+
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """List what this project applied earlier, one list per scope."""
+
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInputs:
+    """Digest all files that an image's build reads. `generation` counts changes to them."""
+
+    image: Image
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRefs:
+    """The names of one image, tag included.
+
+    Args:
+        local: as it is tagged and pushed.
+        in_cluster: as manifests name it.
+        push: whether it has to be in a registry.
+    """
+
+    local: str
+    in_cluster: str
+    push: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureImage:
+    """Have the image of this key: find it in the engine or registry, or build and push it.
+
+    Args:
+        bases: the references of this project's images that its Dockerfile names.
+    """
+
+    image: Image
+    key: str
+    refs: ImageRefs
+    bases: Mapping[ImageName, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make a live object what its manifest says.
+
+    Args:
+        body: the object to send, images injected.
+        key: digest of `body`; it is written on the live object.
+        owned_label: value of the label by which this project finds its objects again.
+    """
+
+    manifest: Manifest
+    body: Mapping[str, object]
+    key: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run a local resource's `cmd` to its end. `key` digests what it depends on."""
+
+    resource: ResourceName
+    command: Command
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Start a local resource's `serve_cmd` and keep it until it is no longer wanted."""
+
+    resource: ResourceName
+    command: Command
+    probe: Probe | None
+    key: str
+
+
+Action = LoadTiltfile | Connect | Look | ReadInputs | EnsureImage | Apply | RunCommand | Serve

@@ -1,0 +1,173 @@
+"""What has happened. Every event is a fact with its time; `core.reduce` folds it into the state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tiltd.model.desired import JSON, Project
+from tiltd.model.health import Health
+from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
+from tiltd.model.observed import ClusterInfo, FoundObject, KubeContext, Scope, ServeStatus, Uid
+from tiltd.model.problems import Problem
+from tiltd.model.state import AttemptOutcome, ImageReady, Outcome, SessionSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """A client started a session; what an earlier one knew is forgotten, except reusable facts."""
+
+    spec: SessionSpec
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The session has its verdict, or was stopped."""
+
+    outcome: Outcome
+    at: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A worker began an action."""
+
+    node: NodeName
+    work: str
+    wanted: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A worker is done with an action.
+
+    Args:
+        problem: for a failure: what went wrong.
+        transient: the failure may heal by itself: try again after a while.
+    """
+
+    node: NodeName
+    outcome: AttemptOutcome
+    at: float
+    problem: Problem | None = None
+    transient: bool = False
+    phases: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
+class TiltfileLoaded:
+    """The Tiltfile was read without error."""
+
+    project: Project
+    kube_context: KubeContext
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The cluster answered."""
+
+    info: ClusterInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What this project applied earlier in these scopes."""
+
+    scopes: frozenset[Scope]
+    found: tuple[FoundObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputsRead:
+    """The files of an image's build were digested."""
+
+    image: ImageName
+    generation: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBuilt:
+    """The image is there: found, or built and pushed."""
+
+    image: ImageName
+    ready: ImageReady
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectApplied:
+    """A live object is as wanted: `changed` tells whether that took an apply."""
+
+    id: ObjectId
+    key: str
+    body: JSON
+    at: float
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDone:
+    """A local command ended with exit code 0."""
+
+    resource: ResourceName
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServeChanged:
+    """A served process started, became ready or not, or ended."""
+
+    resource: ResourceName
+    status: ServeStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChanged:
+    """The watch saw objects (added or modified: the whole object) and missed others (deleted)."""
+
+    seen: tuple[JSON, ...] = ()
+    gone: tuple[Uid, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """Files were written, made or removed (absolute paths)."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthJudged:
+    """A resource's verdict over all that has been seen."""
+
+    resource: ResourceName
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """A client asked to update a resource now."""
+
+    resource: ResourceName
+
+
+Event = (
+    SessionStarted
+    | SessionEnded
+    | AttemptStarted
+    | AttemptEnded
+    | TiltfileLoaded
+    | Connected
+    | Looked
+    | InputsRead
+    | ImageBuilt
+    | ObjectApplied
+    | CommandDone
+    | ServeChanged
+    | ClusterChanged
+    | FilesChanged
+    | HealthJudged
+    | Triggered
+)

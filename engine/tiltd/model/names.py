@@ -1,0 +1,53 @@
+"""What things are called.
+
+Every node of the graph has one `NodeName`, a string that a person can read and a queue can hold:
+`tiltfile`, `cluster`, `session`, `image/shop-api`, `object/apps/Deployment/default/web`,
+`resource/web`.  The prefix is the node's kind, so a name alone says which reconciler it has.
+"""
+
+from dataclasses import dataclass
+from typing import NewType
+
+NodeName = NewType("NodeName", str)
+ResourceName = NewType("ResourceName", str)
+ImageName = NewType("ImageName", str)
+"""An image as the Tiltfile declares it, in familiar form (`shop/api`, `gcr.io/x/y:v1`)."""
+SessionId = NewType("SessionId", str)
+
+TILTFILE = NodeName("tiltfile")
+CLUSTER = NodeName("cluster")
+SESSION = NodeName("session")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectId:
+    """A Kubernetes object without its version: versions of one object are one object.
+
+    `namespace` is empty for a cluster-scoped object, and for one whose manifest names none (the
+    default namespace is then known once the cluster is).
+    """
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`Deployment/web`, with its namespace where the manifest gives one."""
+        where = f" ({self.namespace})" if self.namespace else ""
+        return f"{self.kind}/{self.name}{where}"
+
+
+def image_node(name: ImageName) -> NodeName:
+    """The node that builds an image."""
+    return NodeName(f"image/{name}")
+
+
+def object_node(name: ObjectId) -> NodeName:
+    """The node that applies one manifest."""
+    return NodeName(f"object/{name.group}/{name.kind}/{name.namespace}/{name.name}")
+
+
+def resource_node(name: ResourceName) -> NodeName:
+    """The node that runs a resource's commands and judges its health."""
+    return NodeName(f"resource/{name}")

@@ -1,0 +1,141 @@
+"""What the world shows: the cluster, its objects, processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+from tiltd.model.desired import JSON
+from tiltd.model.names import ObjectId, ResourceName
+
+Uid = NewType("Uid", str)
+
+
+@dataclass(frozen=True, slots=True)
+class KubeContext:
+    """What the kubeconfig says without asking any server.
+
+    Args:
+        name: the context's name; empty where there is no kubeconfig or no such context.
+        cluster: the name of its cluster entry.
+        namespace: the context's default namespace, or the one that the user gave.
+        server: the API server's URL.
+        is_local: a development cluster (kind, k3d, minikube …) by the names of both.
+    """
+
+    name: str = ""
+    cluster: str = ""
+    namespace: str = "default"
+    server: str = ""
+    is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """A cluster that answers.
+
+    Args:
+        skew: the cluster's clock minus ours, in seconds.
+        registry: the registry that the cluster itself announces (KEP-1755): host as we push,
+            host as the cluster pulls; empty where there is none.
+        shares_engine: the cluster runs the images of our Docker Engine: nothing is pushed.
+    """
+
+    context: KubeContext
+    version: str
+    skew: float = 0.0
+    registry_host: str = ""
+    registry_host_from_cluster: str = ""
+    shares_engine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind as the API server serves it."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """What one watch covers: a kind in a namespace ("" is every namespace, or cluster-scoped).
+
+    `ours` limits it to the objects that carry this project's label.
+    """
+
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The cluster's objects that matter here, as last seen.
+
+    Args:
+        objects: by uid, without `managedFields`.
+        owner: by uid, the resource that an object belongs to, through its owners; objects of
+            nobody here (yet) are absent.
+        by_resource: the uids of each resource's objects, pods and events.
+    """
+
+    objects: Mapping[Uid, JSON] = field(default_factory=dict[Uid, JSON])
+    owner: Mapping[Uid, ResourceName] = field(default_factory=dict[Uid, ResourceName])
+    by_resource: Mapping[ResourceName, frozenset[Uid]] = field(
+        default_factory=dict[ResourceName, frozenset[Uid]]
+    )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ContainerRun:
+    """One life of one container, whose log is followed from its first line.
+
+    Args:
+        restart: `restartCount` in this life: 0 is the first.
+        previous: that life is over and the next has begun.
+        since: only lines after this time (seconds since the epoch); 0 is "all".
+    """
+
+    resource: ResourceName
+    namespace: str
+    pod: str
+    uid: Uid
+    container: str
+    restart: int
+    previous: bool = False
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServeStatus:
+    """A served process: running or ended, and what its readiness probe last said.
+
+    Args:
+        ready: `None` while the probe has not decided; a process without a probe is ready.
+        exit_code: set once it has ended (negative: by that signal).
+    """
+
+    key: str
+    started_at: float
+    pid: int = 0
+    ready: bool | None = None
+    probe_message: str = ""
+    exit_code: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """A live object that this project applied earlier, met while looking.
+
+    Args:
+        body: the whole object, `managedFields` included (drift is told by them).
+    """
+
+    id: ObjectId
+    body: JSON

@@ -1,0 +1,236 @@
+"""All that is known, at one revision.
+
+One frozen value.  Each node's part is a frozen value of its own in a mapping by name, so that
+"did this node change?" is a comparison of identities, and an update copies one small mapping.
+All times are seconds since the epoch by our clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tiltd.model.actions import ImageRefs
+from tiltd.model.desired import JSON, Project
+from tiltd.model.health import Health
+from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
+from tiltd.model.observed import ClusterInfo, KubeContext, Live, Scope, ServeStatus, Uid
+from tiltd.model.problems import Problem
+
+
+class Mode(Enum):
+    """`ci` ends with a verdict; `up` goes on."""
+
+    CI = "ci"
+    UP = "up"
+
+
+class Outcome(Enum):
+    """How a session ended."""
+
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    TILTFILE = "tiltfile"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOverrides:
+    """What the client gave; `None` leaves it to the Tiltfile and the defaults. Seconds."""
+
+    timeout: float | None = None
+    readiness: float | None = None
+    stable_for: float | None = None
+    crash_budget: int | None = None
+    grace: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a client asked for.
+
+    Args:
+        tiltfile: path of the Tiltfile, absolute.
+        args: what follows `--`.
+        context: kubeconfig context; empty is the current one.
+        namespace: default namespace; empty is the context's.
+        env: the client's environment: the Tiltfile and its commands run with it.
+        cwd: the client's working folder.
+    """
+
+    id: SessionId
+    mode: Mode
+    tiltfile: str
+    args: tuple[str, ...] = ()
+    context: str = ""
+    namespace: str = ""
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    cwd: str = ""
+    limits: LimitOverrides = LimitOverrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How and why a session ended; `problems` name each cause once."""
+
+    outcome: Outcome
+    at: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a project, from a client's request to its end."""
+
+    spec: SessionSpec
+    started_at: float
+    ended: Ended | None = None
+
+
+class AttemptOutcome(Enum):
+    """How one try at an action ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one action.
+
+    Args:
+        number: counts the node's tries in this session, from 1.
+        work: the kind of work (`actions.Work` value).
+        wanted: what it is for; when the state asks for another, the try is cancelled.
+        phases: seconds by phase (`build`, `push`, `apply` …), once it has ended.
+    """
+
+    number: int
+    work: str
+    wanted: str
+    started_at: float
+    ended_at: float | None = None
+    outcome: AttemptOutcome | None = None
+    problem: Problem | None = None
+    phases: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last try failed.
+
+    Args:
+        wanted: what was tried; a change of it forgets the failure.
+        tries: how often in a row.
+        retry_at: when to try again; `None`: only a change helps.
+    """
+
+    wanted: str
+    problem: Problem
+    tries: int
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A node's tries: the running one, the newest that ended, and the failure that stands."""
+
+    running: Attempt | None = None
+    last: Attempt | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReady:
+    """The image of a key is where the cluster will find it.
+
+    Args:
+        reused: `engine` or `registry` if it was found there; empty if it was built.
+    """
+
+    key: str
+    refs: ImageRefs
+    digest: str = ""
+    reused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """An image between the wish and the thing.
+
+    Args:
+        generation: counts changes to its files.
+        inputs: digest of its files at `inputs_generation`.
+    """
+
+    generation: int = 1
+    inputs: str = ""
+    inputs_generation: int = 0
+    ready: ImageReady | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A live object is what its manifest says.
+
+    Args:
+        key: the manifest's key at that time.
+        uid: of the live object.
+        at: when; for an object that needed nothing, when that was seen.
+        changed: whether an apply was sent.
+        body: the live object as it was then.
+    """
+
+    key: str
+    uid: Uid
+    at: float
+    changed: bool
+    body: JSON = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceState:
+    """A resource between the wish and the thing.
+
+    Args:
+        generation: counts changes to the files in its `deps`, and triggers.
+        command_done: `wanted` of the command that last succeeded.
+        serve: the served process.
+        health: the verdict; `None` until first judged.
+        judged: whether `health` knows all that has been seen; only then does it count.
+        ready_once: has been healthy in this session (what `resource_deps` wait for).
+        started_at: when its first object was applied or its command started.
+        triggered: a client asked for it although it does not start by itself.
+    """
+
+    generation: int = 1
+    command_done: str = ""
+    serve: ServeStatus | None = None
+    health: Health | None = None
+    judged: bool = False
+    ready_once: bool = False
+    started_at: float | None = None
+    triggered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """See the module."""
+
+    revision: int = 0
+    session: Session | None = None
+    tiltfile_generation: int = 1
+    loaded_generation: int = 0
+    kube_context: KubeContext = field(default_factory=KubeContext)
+    project: Project | None = None
+    cluster: ClusterInfo | None = None
+    looked: frozenset[Scope] = frozenset()
+    found: Mapping[ObjectId, JSON] = field(default_factory=dict[ObjectId, JSON])
+    live: Live = field(default_factory=Live)
+    progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])
+    images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])
+    applied: Mapping[ObjectId, Applied] = field(default_factory=dict[ObjectId, Applied])
+    resources: Mapping[ResourceName, ResourceState] = field(
+        default_factory=dict[ResourceName, ResourceState]
+    )

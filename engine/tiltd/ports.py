@@ -1,0 +1,227 @@
+"""What the engine needs from the outside; `adapters` and `tiltfile` supply it.
+
+Every method either returns, or raises `TransientError` (worth another try: shown, then retried
+with backoff) or `PermanentError` (only a change by the user helps).  Anything else is a bug and
+ends the daemon.  Every method ends soon after its task was cancelled, and leaves no process,
+request or half-written file behind.  The `env` of a session stands for `os.environ`: adapters
+read no other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tiltd.model.actions import EnsureImage
+from tiltd.model.desired import JSON, Command, CustomBuild, DockerBuild, Probe, Project
+from tiltd.model.observed import (
+    ClusterInfo,
+    ContainerRun,
+    FoundObject,
+    KubeContext,
+    Scope,
+    ServeStatus,
+    Uid,
+)
+from tiltd.model.problems import Problem
+from tiltd.model.state import ImageReady, SessionSpec
+
+
+class TransientError(Exception):
+    """It may heal by itself: the cluster was busy, the network was away."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class PermanentError(Exception):
+    """It will not heal without a change; `problem` says what, where and what to do."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Log(Protocol):
+    """Where a piece of work writes what it prints; safe to call from any thread.
+
+    Text need not end at a line's end: the log puts lines together.
+    """
+
+    def write(self, text: str, *, level: str = "info") -> None:
+        """Append text; `level` is `debug`, `info`, `warn` or `error`."""
+        ...
+
+
+Phase = Callable[[str], None]
+"""Called with a phase's name (`build`, `push` …) when that phase of an action begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What reading a Tiltfile gives.
+
+    Args:
+        project: what is desired.
+        secrets: values that must never be shown (of Secrets in the project).
+    """
+
+    project: Project
+    kube_context: KubeContext
+    secrets: tuple[str, ...]
+
+
+class Tiltfiles(Protocol):
+    """Reads Tiltfiles (the package `tiltfile`)."""
+
+    async def load(self, spec: SessionSpec, context: KubeContext, log: Log) -> Loaded:
+        """Run the Tiltfile; also after an error, `watched` names what was read until then.
+
+        Raises:
+            LoadError: the Tiltfile is wrong.
+        """
+        ...
+
+
+class LoadError(PermanentError):
+    """A Tiltfile could not be read; `watched` are the files whose change may mend it."""
+
+    def __init__(self, problem: Problem, watched: tuple[str, ...]) -> None:
+        super().__init__(problem)
+        self.watched = watched
+
+
+class Inputs(Protocol):
+    """Reads the files that a build depends on."""
+
+    async def digest(self, build: DockerBuild | CustomBuild) -> str:
+        """SHA-256 (hex) over every file's path, mode and content, after all ignores."""
+        ...
+
+    async def digest_paths(self, paths: Sequence[str]) -> str:
+        """Likewise for plain files and folders (the `deps` of a local resource)."""
+        ...
+
+
+class Images(Protocol):
+    """Docker Engine, builders and registries."""
+
+    async def ensure(
+        self, action: EnsureImage, spec: SessionSpec, log: Log, phase: Phase
+    ) -> ImageReady:
+        """Find the image in the engine, then in the registry; else build it, then push it.
+
+        The phases are `find`, `build`, `push`.
+        """
+        ...
+
+
+class Contexts(Protocol):
+    """Reads kubeconfig files, asks no server."""
+
+    async def read(self, spec: SessionSpec) -> KubeContext:
+        """The session's context.
+
+        Raises:
+            PermanentError: a kubeconfig is broken (file, line).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedObject:
+    """The API server's answer to an apply.
+
+    Args:
+        recreated: a change to an immutable field took a delete and a create.
+        conflicts: fields that others managed and that were taken over.
+    """
+
+    body: JSON
+    recreated: bool = False
+    conflicts: tuple[str, ...] = ()
+
+
+ClusterListener = Callable[[tuple[JSON, ...], tuple[Uid, ...]], None]
+"""Told on the event loop: objects seen (whole), uids gone."""
+
+
+class Cluster(Protocol):
+    """One Kubernetes cluster, once `connect` has found it."""
+
+    async def connect(self, spec: SessionSpec, context: KubeContext) -> ClusterInfo:
+        """Find the cluster: credentials, version, clock, registry."""
+        ...
+
+    async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
+        """List the objects of these scopes, one request (or chunked ones) a scope.
+
+        A kind that the cluster does not know (yet), or must not be listed, gives nothing.
+        """
+        ...
+
+    async def apply(self, body: JSON, seconds: float) -> AppliedObject:
+        """Server-side apply, strict validation, conflicts forced and reported."""
+        ...
+
+    async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
+        """Delete and wait until gone; what is not there is no error."""
+        ...
+
+    def follow(self, scopes: frozenset[Scope], listener: ClusterListener) -> None:
+        """Watch exactly these scopes from now on: list, then watch, resumed for ever."""
+        ...
+
+    def follow_logs(
+        self, runs: frozenset[ContainerRun], log: Callable[[ContainerRun], Log]
+    ) -> None:
+        """Follow exactly these containers' logs from now on, each from its first line."""
+        ...
+
+    async def close(self) -> None:
+        """End every watch, log and connection."""
+        ...
+
+
+class Processes(Protocol):
+    """Local commands, each in a process group of its own."""
+
+    async def run(self, command: Command, env: Mapping[str, str], log: Log) -> int:
+        """Run to the end; the exit code (negative: by that signal).
+
+        Cancelling ends the whole group (SIGTERM, then SIGKILL after 1 s).
+
+        Raises:
+            PermanentError: it can't be started (no such program or folder).
+        """
+        ...
+
+    async def serve(
+        self,
+        command: Command,
+        env: Mapping[str, str],
+        probe: Probe | None,
+        log: Log,
+        changed: Callable[[ServeStatus], None],
+        key: str,
+    ) -> None:
+        """Run until cancelled or ended; tell each change of the status.
+
+        Returns once the process has ended by itself (its last status has the exit code).
+        """
+        ...
+
+
+class Files(Protocol):
+    """Watches the file system (watchdog)."""
+
+    def follow(self, paths: frozenset[str], listener: Callable[[tuple[str, ...]], None]) -> None:
+        """Watch exactly these files and folders (with all below) from now on.
+
+        Changes are told on the event loop, gathered over a short while.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop watching."""
+        ...
