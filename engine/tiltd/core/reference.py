@@ -56,7 +56,7 @@ class Reference:
     @property
     def repository(self) -> str:
         """The canonical name, without tag and digest: `docker.io/library/busybox`."""
-        return f"{self.domain}/{self.path}"
+        return f"{self.domain}/{self.path}" if self.domain else self.path
 
     @property
     def familiar_repository(self) -> str:
@@ -74,7 +74,7 @@ class Reference:
         return self.familiar_repository + self._suffix()
 
     def with_tag(self, tag: str) -> "Reference":
-        """This repository at `tag`; a digest is dropped, since it would outrank the tag.
+        """The same repository at `tag`; a digest is dropped, since it would outrank the tag.
 
         Raises:
             InvalidReferenceError: `tag` is no tag.
@@ -133,6 +133,8 @@ def _split_domain(text: str) -> tuple[str, str]:
         return HUB, _HUB_OFFICIAL + text
     if first in {HUB, _HUB_LEGACY}:
         return HUB, rest if "/" in rest else _HUB_OFFICIAL + rest
+    if "." in first and not _DOMAIN.fullmatch(first) and re.fullmatch(_PART, first):
+        return "", text  # `a_b.c/d`: too odd for a host, yet a name; it has no registry at all
     if first == "localhost" or "." in first or ":" in first or first.lower() != first:
         return first, rest
     return HUB, text
@@ -150,7 +152,7 @@ def _check_shape(text: str) -> None:
 
 
 def _check_domain(text: str, domain: str) -> None:
-    if not _DOMAIN.fullmatch(domain):
+    if domain and not _DOMAIN.fullmatch(domain):
         raise InvalidReferenceError(
             text,
             f"{domain!r} is no registry host",
