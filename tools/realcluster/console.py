@@ -1,0 +1,49 @@
+"""What the user sees: progress on stderr, so that stdout's last line is the kubeconfig's path."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_TAIL_LINES = 25
+
+
+class Failure(Exception):  # noqa: N818 - it is the end of a run, said to the user, not a bug
+    """Something that the user must know: what failed and what to do; never shown as a traceback.
+
+    Args:
+        message: what failed, where, and what to do about it.
+        log: the log file whose end explains it, if there is one.
+    """
+
+    def __init__(self, message: str, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.log = log
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.log is None else f"{message}\n{tail(self.log)}"
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what begins and how long it took, in seconds."""
+    say(f"{what} …")
+    begin = time.monotonic()
+    yield
+    say(f"{what}: done in {time.monotonic() - begin:.1f} s")
+
+
+def tail(log: Path, lines: int = _TAIL_LINES) -> str:
+    """The last `lines` lines of a log file, under its name."""
+    try:
+        end = log.read_text(errors="replace").splitlines()[-lines:]
+    except OSError as error:
+        return f"(no log: {error})"
+    return "\n".join([f"--- end of {log}", *end, "---"])
