@@ -1,0 +1,93 @@
+"""Targets outside the cluster: local commands, served processes, Docker Compose services.
+
+The same verdicts, so that one report and one exit code cover all of an app.
+"""
+
+from enum import Enum
+
+from tiltd.core.health import exits
+from tiltd.core.health.verdict import Finding, ObjectRef, Verdict
+
+
+class Probe(Enum):
+    """How the readiness probe of a process, or the healthcheck of a service, stands."""
+
+    NONE = "none"  # it has none
+    WAITING = "waiting"  # has not passed yet
+    PASSING = "passing"
+    FAILING = "failing"  # has failed `failure_threshold` times in a row
+
+
+def command(name: str, exit_code: int | None) -> Finding:
+    """A `local_resource` command.
+
+    Args:
+        name: of the resource.
+        exit_code: None while it runs; negative if a signal ended it (as `subprocess` tells it).
+    """
+    if exit_code is None:
+        return _about(name, Verdict.PROGRESSING, "command.running", "is running")
+    if exit_code == 0:
+        return _about(name, Verdict.HEALTHY, "command.done", "has succeeded")
+    return _ended(name, "command.failed", "has failed", exit_code)
+
+
+def serve(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
+    """A `serve_cmd`: it runs and its `readiness_probe` passes; any exit is a failure.
+
+    Args:
+        name: of the resource.
+        exit_code: None while it runs; negative if a signal ended it.
+        probe: how its readiness probe stands.
+        said: the probe's newest message.
+    """
+    if exit_code is not None:
+        return _ended(name, "serve.exited", "has ended, though it must keep running", exit_code)
+    return _probed(name, "serve", probe, said)
+
+
+def compose(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
+    """A Docker Compose service: it runs and its healthcheck, if it has one, passes.
+
+    Args:
+        name: of the service.
+        exit_code: None while its container runs.
+        probe: how its healthcheck stands.
+        said: the healthcheck's newest output.
+    """
+    if exit_code is not None:
+        return _ended(name, "compose.exited", "has ended, though it must keep running", exit_code)
+    return _probed(name, "compose", probe, said)
+
+
+def _probed(name: str, what: str, probe: Probe, said: str) -> Finding:
+    told = f": {said}" if said else ""
+    match probe:
+        case Probe.NONE:
+            return _about(name, Verdict.HEALTHY, f"{what}.running", "is running")
+        case Probe.PASSING:
+            return _about(name, Verdict.HEALTHY, f"{what}.ready", "is running and ready")
+        case Probe.WAITING:
+            message = f"is running, its probe doesn't pass yet{told}"
+            return _about(name, Verdict.PROGRESSING, f"{what}.probe", message, exits.hint(said))
+        case Probe.FAILING:
+            message = f"is running, but its probe fails{told}"
+            return _about(name, Verdict.FAILING, f"{what}.probe", message, exits.hint(said))
+
+
+def _about(name: str, verdict: Verdict, rule: str, message: str, hint: str = "") -> Finding:
+    subject = ObjectRef("Local", "", name)
+    return Finding(verdict, rule, (subject,), message=f"{name} {message}", hint=hint)
+
+
+def _ended(name: str, rule: str, message: str, exit_code: int) -> Finding:
+    ended = {"exitCode": exit_code if exit_code >= 0 else 128 - exit_code}
+    return Finding(
+        Verdict.FAILED,
+        rule,
+        (ObjectRef("Local", "", name),),
+        message=f"{name} {message}: {exits.words(ended)}",
+        exit_code=exit_code,
+        signal=exits.signal(ended),
+        hint=exits.advice(ended, ""),
+    )

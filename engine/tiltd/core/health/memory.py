@@ -1,0 +1,179 @@
+"""What was seen of containers, so that nothing that happened between or before is lost or invented.
+
+A pod's status is a snapshot.  Three questions need more than that:
+
+- How many restarts belong to this run?  The kubelet counts since the pod was made, so a pod older
+  than the run starts at a baseline; `restartCount` only grows, hence a crash between two looks
+  still counts.
+- What of a pod that was replaced?  Its count goes over to one new pod of the same revision (the
+  pod's heir), else a crash loop with evictions in it would start anew each time.
+- Since when has a container been waiting for the same reason, or been running?  The API doesn't
+  say the first, and says the second cut to the second.
+
+`Memory` is a value; `observe` folds the pods of one look into a new one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tiltd.core.health import containers, fields
+from tiltd.core.health.clock import RESOLUTION, Clock
+from tiltd.core.health.containers import Container
+from tiltd.core.health.fields import Obj
+
+Key = tuple[str, str]  # uid of the pod, name of the container
+
+# The kubelet's back-off before restart n+1 (MaxContainerBackOff; KEP-4603 has the shorter row).
+_BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
+_CRASHES_BY_SECONDS: Mapping[int, int] = {
+    10: 1,
+    20: 2,
+    40: 3,
+    80: 4,
+    160: 5,
+    300: 6,
+    1: 1,
+    2: 2,
+    4: 3,
+    8: 4,
+    16: 5,
+    32: 6,
+    60: 7,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is known of one container of one pod.
+
+    Args:
+        lineage: whom a replacement may inherit from: owner, revision, container.
+        restarts: the kubelet's count at the last look.
+        baseline: how many of these happened before the run.
+        inherited: crashes of the replaced pods that this one stands for.
+        down: it was not up at the last look.
+        waiting: the reason for which it waits.
+        waiting_since: when that reason was first seen, host time.
+        running: id of the instance that runs.
+        running_since: when that instance was first seen running, host time.
+    """
+
+    lineage: str
+    restarts: int
+    baseline: int
+    inherited: int = 0
+    down: bool = False
+    waiting: str = ""
+    waiting_since: float | None = None
+    running: str = ""
+    running_since: float | None = None
+
+    @property
+    def crashes(self) -> int:
+        """Restarts that count against the budget."""
+        return max(0, self.restarts - self.baseline) + self.inherited
+
+    @property
+    def legacy(self) -> int:
+        """What an heir takes over: replacing a container that is down is one more restart."""
+        return self.crashes + (1 if self.down else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All tracks, of pods that are there and of those that have no heir yet (`gone`)."""
+
+    tracks: Mapping[Key, Track] = field(default_factory=dict[Key, Track])
+    gone: tuple[Track, ...] = ()
+
+    def observe(self, pods: Iterable[Obj], clock: Clock, *, began_at: float | None) -> "Memory":
+        """Fold one look into the memory.
+
+        Args:
+            pods: all pods of what is being judged, as they are now.
+            clock: the moment of the look.
+            began_at: when the run began, host time; pods made before it start at a baseline.
+        """
+        seen = {_key(c): c for pod in pods for c in containers.of_pod(pod)}
+        estate = [*self.gone, *(t for key, t in self.tracks.items() if key not in seen)]
+        estate = sorted((t for t in estate if t.legacy), key=lambda t: t.legacy, reverse=True)
+        tracks: dict[Key, Track] = {}
+        for key, container in seen.items():
+            track = self.tracks.get(key)
+            if track is None:
+                track = _first(container, clock, began_at)
+                heirloom = next((t for t in estate if t.lineage == track.lineage), None)
+                if heirloom is not None:
+                    estate.remove(heirloom)
+                    track = replace(track, inherited=heirloom.legacy)
+            tracks[key] = _next(track, container, clock)
+        return Memory(tracks, tuple(estate))
+
+    def of(self, container: Container, clock: Clock, *, began_at: float | None) -> Track:
+        """The track of `container`, brought up to what `container` says now."""
+        known = self.tracks.get(_key(container)) or _first(container, clock, began_at)
+        return _next(known, container, clock)
+
+
+def _key(container: Container) -> Key:
+    return fields.uid(container.pod), container.name
+
+
+def _first(container: Container, clock: Clock, began_at: float | None) -> Track:
+    return Track(
+        lineage=_lineage(container),
+        restarts=container.restarts,
+        baseline=_baseline(container, clock, began_at),
+    )
+
+
+def _next(track: Track, container: Container, clock: Clock) -> Track:
+    waiting = fields.text(container.waiting, "reason")
+    running = fields.text(container.status, "containerID") if container.running else ""
+    same_wait = waiting == track.waiting and track.waiting_since is not None
+    same_run = running == track.running and track.running_since is not None
+    return replace(
+        track,
+        restarts=container.restarts,
+        down=container.down,
+        waiting=waiting,
+        waiting_since=(track.waiting_since if same_wait else clock.now) if waiting else None,
+        running=running,
+        running_since=(track.running_since if same_run else clock.now) if running else None,
+    )
+
+
+def _lineage(container: Container) -> str:
+    """Owner, revision, container; the pod's name too where names last (StatefulSet, bare pods)."""
+    pod = container.pod
+    owners = fields.rows(pod, "metadata", "ownerReferences")
+    owner = fields.text(owners[0], "uid") if owners else ""
+    labels = fields.section(pod, "metadata", "labels")
+    revision = fields.text(labels, "controller-revision-hash")
+    lasting = not owners or fields.text(owners[0], "kind") == "StatefulSet"
+    name = fields.named(pod) if lasting else ""
+    return "/".join(
+        (fields.text(pod, "metadata", "namespace"), owner, revision, name, container.name)
+    )
+
+
+def _baseline(container: Container, clock: Clock, began_at: float | None) -> int:
+    """How many restarts at first sight are none of this run's business."""
+    made = clock.host(fields.text(container.pod, "metadata", "creationTimestamp"))
+    if began_at is None or made is None or made + RESOLUTION >= began_at:
+        return 0
+    recent = backing_off(container) - 1
+    finished = clock.host(fields.text(container.status, "lastState", "terminated", "finishedAt"))
+    if container.running and finished is not None and finished >= began_at:
+        recent = max(recent, 1)
+    return container.restarts - min(container.restarts, max(0, recent))
+
+
+def backing_off(container: Container) -> int:
+    """For how many crashes in a row the kubelet backs off, by its own message; 0 if it doesn't."""
+    found = _BACK_OFF.search(fields.text(container.waiting, "message"))
+    if found is None:
+        return 1 if container.down else 0
+    seconds = 60 * int(found[1] or 0) + int(found[2] or 0)
+    return _CRASHES_BY_SECONDS.get(seconds, 1)

@@ -1,0 +1,166 @@
+"""What a rule may know besides the object: the other objects, the clock, the limits, the run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+from tiltd.core.health import events, fields
+from tiltd.core.health.clock import Clock
+from tiltd.core.health.events import Event
+from tiltd.core.health.fields import Obj
+from tiltd.core.health.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budgets, in seconds except for `crash_budget`.
+
+    Args:
+        stable_for: how long a main container must run before it counts.
+        crash_budget: restarts per container.
+        grace: for scheduling, config, mounts, quota, provisioning.
+        readiness: per object from its apply, not for Jobs; None is for ever.
+        tolerate: any pod failure, from its pod's creation or the apply, whichever is later
+            (`ci_settings(k8s_grace_period=)`).
+    """
+
+    stable_for: float = 5.0
+    crash_budget: int = 2
+    grace: float = 30.0
+    readiness: float | None = 300.0
+    tolerate: float = 0.0
+
+
+class PodReadiness(Enum):
+    """`k8s_resource(pod_readiness=)`."""
+
+    WAIT = "wait"
+    IGNORE = "ignore"
+    SUCCEEDED = "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An object by name, as a message or a manifest names it; `kind` in lower case."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What this run has done and seen.
+
+    Args:
+        applied_at: when the object was applied, or found to be as desired, host time.
+        changed_at: when this run last changed something that could heal a pod which was there
+            before (an apply, a push); a failure that is older proves nothing yet. None: every
+            failure that the cluster reports is proof.
+        pending: objects that this run is about to apply.
+        applied: objects that this run has applied, with the host time of it: what misses one of
+            them has the grace from then on.
+        pod_readiness: as the Tiltfile wants it; None is the kind's default (`succeeded` for Jobs,
+            `ignore` for CronJobs, else `wait`).
+        expects_pods: the Tiltfile says that this custom resource has pods (`k8s_kind`).
+        memory: of the pods.
+    """
+
+    applied_at: float | None = None
+    changed_at: float | None = None
+    pending: frozenset[Reference] = frozenset()
+    applied: Mapping[Reference, float] = field(default_factory=dict[Reference, float])
+    pod_readiness: PodReadiness | None = None
+    expects_pods: bool = False
+    memory: Memory = field(default_factory=Memory)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Objects of the cluster, found by owner and kind.
+
+    Args:
+        items: each with its `kind` (the items of a list have none: add it). All levels between an
+            object and its pods must be there, as must the ReplicaSets of earlier revisions.
+            StorageClasses and the pods that use a claim are read where they are present.
+        reported: `v1.Event` objects.
+    """
+
+    items: tuple[Obj, ...] = ()
+    reported: tuple[Obj, ...] = ()
+
+    @cached_property
+    def _by_owner(self) -> Mapping[str, tuple[Obj, ...]]:
+        found: dict[str, tuple[Obj, ...]] = {}
+        for item in self.items:
+            for owner in fields.rows(item, "metadata", "ownerReferences"):
+                key = fields.text(owner, "uid")
+                found[key] = (*found.get(key, ()), item)
+        return found
+
+    @cached_property
+    def _by_subject(self) -> Mapping[str, tuple[Obj, ...]]:
+        found: dict[str, list[Obj]] = {}
+        for event in self.reported:
+            found.setdefault(fields.text(event, "involvedObject", "uid"), []).append(event)
+        return {subject: tuple(about) for subject, about in found.items()}
+
+    def kind(self, kind: str) -> tuple[Obj, ...]:
+        """All of a kind."""
+        return tuple(item for item in self.items if fields.text(item, "kind") == kind)
+
+    def owned(self, owner: Obj) -> tuple[Obj, ...]:
+        """What `owner` owns directly."""
+        return self._by_owner.get(fields.uid(owner), ())
+
+    def lines(self, owner: Obj) -> Iterable[tuple[Obj, ...]]:
+        """Each line of ownership from below `owner` down to a pod, pod last."""
+        for item in self.owned(owner):
+            if fields.text(item, "kind") == "Pod":
+                yield (item,)
+            else:
+                yield from ((item, *rest) for rest in self.lines(item))
+
+    def about(self, subject: Obj) -> tuple[Obj, ...]:
+        """The events about `subject`."""
+        return self._by_subject.get(fields.uid(subject), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """All of it, handed to each rule."""
+
+    objects: Objects
+    clock: Clock
+    limits: Limits
+    context: Context
+
+    @property
+    def now(self) -> float:
+        """Host time."""
+        return self.clock.now
+
+    def at(self, obj: Obj, *path: str) -> float | None:
+        """Host time of the timestamp at `path`."""
+        return self.clock.host(fields.text(obj, *path))
+
+    def made(self, obj: Obj) -> float:
+        """Host time of the object's creation; now, for an object that doesn't say."""
+        made = self.at(obj, "metadata", "creationTimestamp")
+        return self.now if made is None else made
+
+    def events(self, subject: Obj) -> tuple[Event, ...]:
+        """The events about `subject`, oldest first."""
+        read = (events.parse(event, self.clock) for event in self.objects.about(subject))
+        return tuple(sorted(read, key=lambda e: e.at))
+
+    def stale(self, evidence: float | None) -> bool:
+        """Whether a failure seen at `evidence` is older than what this run has changed since."""
+        changed = self.context.changed_at
+        return changed is not None and (evidence is None or evidence + 1.0 < changed)
+
+    def from_apply(self, since: float) -> float:
+        """`since`, or the apply where that is later: each run grants its graces anew."""
+        applied = self.context.applied_at
+        return since if applied is None else max(since, applied)

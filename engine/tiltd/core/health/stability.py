@@ -1,0 +1,59 @@
+"""A server that dies three seconds after it started did not start.
+
+Every main container must have been running for `stable_for` (or the owner's `minReadySeconds`).
+`startedAt` is cut to the second, so the container may be up to a second younger than it says; the
+first look that saw this instance running bounds that from above, if there was one.
+"""
+
+from dataclasses import replace
+
+from tiltd.core.health import containers, fields
+from tiltd.core.health.case import Case
+from tiltd.core.health.clock import RESOLUTION
+from tiltd.core.health.containers import Container, Role
+from tiltd.core.health.verdict import Finding, Verdict
+
+
+def judge(case: Case) -> Finding | None:
+    """The wait for the youngest main container that runs; None, if all have run long enough."""
+    running = [c for c in containers.of_pod(case.pod) if c.role is Role.MAIN and c.running]
+    if not running:
+        return None
+    started, youngest = max(((_started(c, case), c) for c in running), key=lambda pair: pair[0])
+    stable = started + case.settle
+    if case.scope.now >= stable:
+        return None
+    up = max(0.0, case.scope.now - started)
+    finding = Finding(
+        Verdict.PROGRESSING,
+        "pod.stabilising",
+        case.of(youngest),
+        message=f"The {youngest.title} of pod {case.name} is up; waiting to see that it stays up",
+    )
+    return replace(
+        finding, observed=f"up {up:.0f}s of {case.settle:g}s", since=started, until=stable
+    )
+
+
+def _started(container: Container, case: Case) -> float:
+    """The latest moment at which it can have started."""
+    first_seen = case.track(container).running_since
+    told = case.scope.at(container.running, "startedAt")
+    seen = case.scope.now if first_seen is None else first_seen
+    return seen if told is None else min(seen, told + RESOLUTION)
+
+
+def restarts(case: Case) -> tuple[str, ...]:
+    """A warning for each container that has come back from crashes in this run."""
+    found: list[str] = []
+    for container in containers.of_pod(case.pod):
+        crashes = case.track(container).crashes
+        if crashes:
+            times = "once" if crashes == 1 else f"{crashes} times"
+            reason = fields.text(container.exit, "reason")
+            because = f" ({reason})" if reason else ""
+            found.append(
+                f"the {container.title} of pod {case.name} was restarted {times}{because} "
+                "before it stayed up"
+            )
+    return tuple(found)
