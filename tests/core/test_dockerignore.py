@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiltd.core import dockerignore
+from tiltd.model.desired import Ignore
 
 CASES: list[dict[str, Any]] = [
     json.loads(line)
@@ -101,6 +102,36 @@ def test_no_source_of_patterns_brings_back_what_another_left_out() -> None:
 def test_literal_paths_mean_nothing_else() -> None:
     patterns = dockerignore.literal(["/base/a[b]", "*", "../up"], "/base")
     assert [p for p in ["a[b]/c", "ab", "*", "x"] if patterns.matches(p)] == ["a[b]/c", "*"]
+
+
+IGNORES = (
+    Ignore("/p/.git"),
+    Ignore("/p", ("ctx/a", "*.log", "**/gen", "!**/gen/keep")),
+    Ignore("/p/ctx/web/", ("dist",)),
+    Ignore("/other"),
+    Ignore("/other", ("**",)),
+)
+
+
+def test_ignores_with_a_base_of_their_own_speak_of_paths_below_it() -> None:
+    inside = dockerignore.from_ignores("/p/ctx", IGNORES)
+    paths = ["a", "a/b", "x.log", "gen", "gen/x", "gen/keep", "dist", "web/dist/x", ".git"]
+    assert [p for p in paths if inside.excludes(p)] == ["a", "a/b", "gen", "gen/x", "web/dist/x"]
+    # `!**/gen/keep` may speak of a path below any folder but those of another base.
+    assert [p for p in paths if inside.can_skip_dir(p)] == ["web/dist/x"]
+
+
+def test_ignores_of_the_folder_itself_and_of_files_in_it() -> None:
+    project = dockerignore.from_ignores("/p", IGNORES)
+    paths = [".git/config", "ctx/a", "x.log", "ctx/x.log", "ctx/web/dist", "dist"]
+    assert [p for p in paths if project.excludes(p)] == [*paths[:3], "ctx/web/dist"]
+
+
+@pytest.mark.parametrize("base", ["/p", "/p/ctx", "/"])
+def test_an_ignore_without_patterns_leaves_all_of_its_base_out(base: str) -> None:
+    everything = dockerignore.from_ignores("/p/ctx", [Ignore(base)])
+    assert everything.excludes("a")
+    assert everything.can_skip_dir("a")
 
 
 def test_a_dockerfile_of_its_own_name_has_its_own_ignore_file() -> None:

@@ -21,6 +21,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 
+from tiltd.model.desired import Ignore
+
 # What Go's strings.TrimSpace removes; Python's strip() also takes the separators 0x1c to 0x1f.
 _BLANK = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
@@ -113,13 +115,44 @@ class Patterns:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Shifted:
+    """Patterns that speak of another folder than the context.
+
+    Args:
+        patterns: relative to their own base.
+        above: the context as seen from a base above it; empty for a base below.
+        below: the base as seen from the context above it; empty for a base above.
+    """
+
+    patterns: Patterns
+    above: str = ""
+    below: str = ""
+
+    def matches(self, path: str) -> bool:
+        """As `Patterns.matches`, `path` being relative to the context."""
+        shifted = self._shift(path)
+        return shifted is not None and self.patterns.matches(shifted)
+
+    def can_skip_dir(self, path: str) -> bool:
+        """As `Patterns.can_skip_dir`, `path` being relative to the context."""
+        shifted = self._shift(path)
+        return shifted is not None and self.patterns.can_skip_dir(shifted)
+
+    def _shift(self, path: str) -> str | None:
+        if self.above:
+            return f"{self.above}/{path}"
+        inside = path.removeprefix(f"{self.below}/")
+        return None if inside == path else inside
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ContextFilter:
     """Several sets of patterns: a path is left out when any one of them leaves it out.
 
     So an `!` in `.dockerignore` can't bring back what `ignore=` or `only=` left out (as in Tilt).
     """
 
-    parts: tuple[Patterns, ...] = ()
+    parts: tuple["Patterns | Shifted", ...] = ()
 
     def excludes(self, path: str) -> bool:
         """Whether the file or folder `path`, relative to the context, is left out."""
@@ -227,6 +260,43 @@ def context_filter(
     return ContextFilter(tuple(part for part in parts if part.items))
 
 
+def from_ignores(context: str, ignores: Iterable[Ignore]) -> ContextFilter:
+    """The filter that a resource's or the session's `Ignore`s make for one folder.
+
+    Args:
+        context: the folder whose paths will be asked for, absolute.
+        ignores: each with a base of its own, above, below or at `context`; others have no effect.
+
+    Raises:
+        InvalidPatternError: a pattern can't be read; its line is its position in its list.
+    """
+    parts = (_part(_clean(context), ignore) for ignore in ignores)
+    return ContextFilter(tuple(part for part in parts if part is not None))
+
+
+def _part(context: str, ignore: Ignore) -> Patterns | Shifted | None:
+    base = _clean(ignore.base)
+    if not ignore.patterns:
+        whole = literal([base], context)
+        contains = _inside(context, base) is not None
+        return from_list([_EVERYTHING], context) if contains else (whole if whole.items else None)
+    patterns = from_list(ignore.patterns, base)
+    if base == context:
+        return patterns
+    if (above := _inside(context, base)) is not None:
+        return Shifted(patterns, above=above)
+    if (below := _inside(base, context)) is not None:
+        return Shifted(patterns, below=below)
+    return None
+
+
+def _inside(path: str, folder: str) -> str | None:
+    """`path` relative to a clean `folder` that holds it; None for `folder` itself or elsewhere."""
+    prefix = folder if folder == "/" else f"{folder}/"
+    inside = path.removeprefix(prefix)
+    return None if inside == path else inside
+
+
 def file_names(context: str, dockerfile: str | None) -> tuple[str, ...]:
     """The files whose first existing one is the build's ignore file, best first.
 
@@ -253,8 +323,7 @@ def _relative(path: str, base: str) -> str | None:
         return _EVERYTHING
     if not path.startswith("/"):
         return None if path == ".." or path.startswith("../") else path
-    inside = path.removeprefix(root if root == "/" else f"{root}/")
-    return None if inside == path else inside
+    return _inside(path, root)
 
 
 def _clean(path: str) -> str:
