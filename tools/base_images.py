@@ -13,12 +13,10 @@ Run as `python3 -m tools.base_images`, with the engine and the registry up (`mak
 import shutil
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from tools import image_archive
-from tools.realcluster import console, packages, process, settings
+from tools.realcluster import console, packages, process, registry, settings
 
 _PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _ACCOUNTS = {
@@ -84,35 +82,17 @@ def ensure(folders: settings.Folders) -> None:
         if not process.succeeds("docker", "image", "inspect", ref):
             archive = folders.cache / f"{ref.replace('/', '_').replace(':', '_')}.tar"
             if not archive.exists():
-                with console.step(f"make {ref}"), tempfile.TemporaryDirectory(
-                    dir=folders.cache
-                ) as unfinished:
+                with (
+                    console.step(f"make {ref}"),
+                    tempfile.TemporaryDirectory(dir=folders.cache) as unfinished,
+                ):
                     half = Path(unfinished) / "image.tar"
                     make(half)
                     half.rename(archive)
             process.run("docker", "load", "--input", archive)
-        if not in_registry(ref):
+        if not registry.has(ref):
             process.run("docker", "push", ref)
         console.say(f"{ref}: in the engine and in the registry")
-
-
-def in_registry(ref: str) -> bool:
-    """Whether the registry has the image's manifest."""
-    name, _, tag = ref.removeprefix(f"{settings.REGISTRY}/").rpartition(":")
-    request = urllib.request.Request(
-        f"http://{settings.REGISTRY}/v2/{name}/manifests/{tag}",
-        headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
-        method="HEAD",
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return False
-    except OSError as error:
-        raise console.Failure(
-            f"no registry at {settings.REGISTRY}: {error}. `make engine` starts one."
-        ) from error
 
 
 def main() -> int:

@@ -9,9 +9,13 @@ import dataclasses
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""The kernel's names and Go's, which images use; the others are the same in both."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,9 +68,10 @@ def layer(
 
 def write(path: Path, image: Image, layer_tar: bytes) -> None:
     """Write the docker-archive of an image of this one layer."""
+    machine = platform.machine()
     config = json.dumps(
         {
-            "architecture": "amd64",
+            "architecture": _ARCHITECTURES.get(machine, machine),
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
             "config": {
@@ -78,7 +83,9 @@ def write(path: Path, image: Image, layer_tar: bytes) -> None:
         },
         sort_keys=True,
     ).encode()
-    manifest = [{"Config": f"{_sha(config)}.json", "RepoTags": [image.ref], "Layers": ["layer.tar"]}]
+    manifest = [
+        {"Config": f"{_sha(config)}.json", "RepoTags": [image.ref], "Layers": ["layer.tar"]}
+    ]
     with tarfile.open(path, mode="w") as tar:
         _add(tar, f"{_sha(config)}.json", config, 0o644)
         _add(tar, "layer.tar", layer_tar, 0o644)

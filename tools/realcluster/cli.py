@@ -6,7 +6,7 @@ import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 from tools.realcluster import binaries, cluster, console, engine, existing, registry, settings
@@ -75,7 +75,7 @@ def _buildx(folders: settings.Folders) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folders: settings.Folders) -> Iterator[None]:
+def _alone(folders: settings.Folders) -> Generator[None]:
     """Let one caller at a time start or stop things; others wait."""
     folders.cache.mkdir(parents=True, exist_ok=True)
     with (folders.cache / "lock").open("w") as lock:

@@ -10,6 +10,7 @@ addresses and rules. The cache stays.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,13 @@ _STOP_ORDER = (
 )
 _KEPT = ("logs", "pids", "registry", "registry.yml")
 """What of the state folder is not the cluster's but the engine's and the registry's."""
+_GRACE = 2.0
+"""Seconds for a server to end by itself; short, because the data of all of them goes anyway."""
 _CGROUPS = Path("/sys/fs/cgroup")
+_SHIM_SOCKETS = Path("/run/containerd/s")
+_CNI_RESULTS = Path("/var/lib/cni/results")
+_CONTAINER_LOGS = Path("/var/log/containers")
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 
 
 def up(folders: settings.Folders) -> None:
@@ -105,15 +112,13 @@ def remove(folders: settings.Folders) -> None:
     """End the cluster and take back all that it left on the machine."""
     _marker(folders).unlink(missing_ok=True)
     for name in _STOP_ORDER:
-        process.stop(folders, name)
+        process.stop(folders, name, grace=_GRACE)
+    _remove_traces(folders)
     _end_containers(folders)
     _unmount(folders)
     _remove_cgroups()
     if packages.there("nft"):
         network.remove()
-    for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and str(link.readlink()).startswith(str(folders.state)):
-            link.unlink()
     for entry in folders.state.iterdir() if folders.state.is_dir() else ():
         if entry.name not in _KEPT:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -161,6 +166,35 @@ def _processes() -> Iterator[tuple[int, int, Sequence[str]]]:
 def _has_ancestor(pid: int, wanted: set[int], parents: dict[int, int]) -> bool:
     parent = parents.get(pid, 0)
     return parent > 0 and (parent in wanted or _has_ancestor(parent, wanted, parents))
+
+
+def _remove_traces(folders: settings.Folders) -> None:
+    """Remove what containerd, CNI and kubelet leave in places that no option of theirs moves.
+
+    Shim sockets are named after a hash of containerd's address, namespace and the pod's id; CNI
+    results after the pod's id; empty folders were kubelet's or CNI's, and are made anew when
+    needed.
+    """
+    pods = folders.state / "containerd-run" / "io.containerd.grpc.v1.cri" / "sandboxes"
+    for pod in pods.glob("*"):
+        address = folders.containerd_socket / "k8s.io" / pod.name
+        digest = hashlib.sha256(str(address).encode()).hexdigest()
+        (_SHIM_SOCKETS / digest).unlink(missing_ok=True)
+        for result in _CNI_RESULTS.glob(f"*-{pod.name}-*"):
+            result.unlink()
+    for link in _CONTAINER_LOGS.glob("*.log"):
+        if link.is_symlink() and str(link.readlink()).startswith(f"{folders.state}/"):
+            link.unlink()
+    (_DEVICE_PLUGINS / "kubelet.sock").unlink(missing_ok=True)
+    for empty in (
+        _CONTAINER_LOGS,
+        _CNI_RESULTS,
+        _CNI_RESULTS.parent,
+        _DEVICE_PLUGINS,
+        _DEVICE_PLUGINS.parent,
+    ):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
 
 
 def _unmount(folders: settings.Folders) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 _TAIL_LINES = 25
@@ -32,7 +32,7 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def step(what: str) -> Iterator[None]:
+def step(what: str) -> Generator[None]:
     """Say what begins and how long it took, in seconds."""
     say(f"{what} …")
     begin = time.monotonic()

@@ -1,10 +1,10 @@
 """Addresses and packet filter rules; everything that outlives a process and must be taken back.
 
-    the node's address     a /32 on `lo`
-    a table of nftables    masquerades what pods send to the world outside of the pods' network
-    two rules of iptables  let pods' packets through, since Docker drops what it doesn't know
-    kube-proxy's tables    nftables mode: whole tables of its own, deleted as a whole
-    the pods' bridge       made by the CNI plugin; chains `CNI-*` are its port mappings
+the node's address     a /32 on `lo`
+a table of nftables    masquerades what pods send to the world outside of the pods' network
+two rules of iptables  let pods' packets through, since Docker drops what it doesn't know
+kube-proxy's tables    nftables mode: whole tables of its own, deleted as a whole
+the pods' bridge       made by the CNI plugin; chains `CNI-*` are its port mappings
 """
 
 import contextlib

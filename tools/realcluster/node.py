@@ -50,7 +50,13 @@ def configure(folders: settings.Folders) -> None:
     """Write the configuration of all of them."""
     state = folders.state
     hosts = state / "registries" / settings.REGISTRY
-    for folder in (hosts, state / "cni", state / "cni-data", state / "kubelet", state / "manifests"):
+    for folder in (
+        hosts,
+        state / "cni",
+        state / "cni-data",
+        state / "kubelet",
+        state / "manifests",
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     (hosts / "hosts.toml").write_text(_REGISTRY_HOSTS)
     (state / "containerd.toml").write_text(

@@ -134,12 +134,12 @@ def log_of(folders: settings.Folders, name: str) -> Path:
     return folders.logs / f"{name}.log"
 
 
-def stop(folders: settings.Folders, name: str) -> None:
-    """End the service if it is ours: SIGTERM, after 15 s SIGKILL; forget its pid file."""
+def stop(folders: settings.Folders, name: str, grace: float = _STOP_GRACE) -> None:
+    """End the service if it is ours (SIGTERM, after `grace` seconds SIGKILL); forget its pid."""
     identity = running(folders, name)
     if identity is not None:
         console.say(f"stop {name}")
-        end(identity)
+        end(identity, grace)
     (folders.pids / name).unlink(missing_ok=True)
 
 

@@ -4,9 +4,11 @@ Debian's own configuration asks for a password, so it gets one of ours: plain HT
 (the engine and containerd both allow that for localhost), deletion of manifests enabled.
 """
 
-import urllib.request
+import contextlib
+import http
+import http.client
 
-from tools.realcluster import packages, process, settings
+from tools.realcluster import console, packages, process, settings
 
 NAME = "registry"
 _CONFIG = """\
@@ -30,10 +32,38 @@ http:
 def answers() -> bool:
     """Whether something speaks the registry's API at localhost:5000."""
     try:
-        with urllib.request.urlopen(f"http://{settings.REGISTRY}/v2/", timeout=2) as reply:
-            return "registry/2.0" in reply.headers.get("Docker-Distribution-Api-Version", "")
-    except OSError:
+        reply = _head("/v2/")
+    except (OSError, http.client.HTTPException):
         return False
+    return "registry/2.0" in reply.headers.get("Docker-Distribution-Api-Version", "")
+
+
+def has(ref: str) -> bool:
+    """Whether the registry has the manifest of this image.
+
+    Args:
+        ref: name and tag, with the registry's address.
+
+    Raises:
+        console.Failure: no registry answers.
+    """
+    name, _, tag = ref.removeprefix(f"{settings.REGISTRY}/").rpartition(":")
+    try:
+        reply = _head(f"/v2/{name}/manifests/{tag}")
+    except (OSError, http.client.HTTPException) as error:
+        raise console.Failure(
+            f"no registry at {settings.REGISTRY}: {error}. `make engine` starts one."
+        ) from error
+    return reply.status == http.HTTPStatus.OK
+
+
+def _head(path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(settings.REGISTRY, timeout=5)
+    with contextlib.closing(connection):
+        connection.request(
+            "HEAD", path, headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+        )
+        return connection.getresponse()
 
 
 def ensure(folders: settings.Folders) -> None:

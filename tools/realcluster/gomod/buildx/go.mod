@@ -2,6 +2,8 @@ module tiltd.local/realcluster/buildx
 
 go 1.26.8
 
+godebug winsymlink=0
+
 tool github.com/docker/buildx/cmd/buildx
 
 require (
