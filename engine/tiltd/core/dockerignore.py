@@ -225,13 +225,13 @@ def only(paths: Sequence[str], base: str) -> Patterns:
                 "only= takes paths as they are called, no globs; use ignore= for those",
                 number,
             )
-    kept = [f"!{pattern}" for path in paths for pattern in _literal(path, base)]
-    return from_list([_EVERYTHING, *kept], base)
+    everything = _pattern(_EVERYTHING, _EVERYTHING, keeps=False, line=0)
+    return Patterns((everything, *_literals(paths, base, keeps=True)))
 
 
 def literal(paths: Iterable[str], base: str) -> Patterns:
     """Leave out exactly `paths`, relative to `base` or absolute, and what lies below them."""
-    return from_list([pattern for path in paths for pattern in _literal(path, base)], base)
+    return Patterns(_literals(paths, base, keeps=False))
 
 
 def context_filter(
@@ -308,12 +308,18 @@ def file_names(context: str, dockerfile: str | None) -> tuple[str, ...]:
     return (default,) if dockerfile is None else (f"{dockerfile}.dockerignore", default)
 
 
-def _literal(path: str, base: str) -> list[str]:
-    """`path` as a pattern that means nothing else, or nothing where it is outside `base`."""
-    relative = _relative(_clean(path), base)
-    if relative is None:
-        return []
-    return [relative if relative == _EVERYTHING else _SPECIAL.sub(r"\\\g<0>", relative)]
+def _literals(paths: Iterable[str], base: str, *, keeps: bool) -> tuple[Pattern, ...]:
+    """Each path as a pattern that means nothing else; those outside `base` are dropped."""
+    found: list[Pattern] = []
+    for number, path in enumerate(paths, start=1):
+        cleaned = _clean(path)
+        relative = _relative(cleaned, base)
+        if relative is not None:
+            text = (
+                relative if cleaned in {".", _clean(base)} else _SPECIAL.sub(r"\\\g<0>", relative)
+            )
+            found.append(_pattern(path, text, keeps=keeps, line=number))
+    return tuple(found)
 
 
 def _relative(path: str, base: str) -> str | None:
