@@ -24,6 +24,8 @@ _PROJECT = _TOP / "pyproject.toml"
 _LOCK = _TOP / "constraints.txt"
 _GROUPS = ("dev", "gen")
 _OLDEST_PYTHON = "3.11"
+_EDITABLE = "editables>=0.5"
+"""What hatchling asks for when it is called for an editable install, and declares nowhere."""
 
 
 def requirements() -> Sequence[str]:
@@ -33,6 +35,7 @@ def requirements() -> Sequence[str]:
     asked: list[str] = [
         *project["project"]["dependencies"],
         *project["build-system"]["requires"],
+        _EDITABLE,
         *(line for group in groups for line in group),
     ]
     return sorted(set(asked))

@@ -14,7 +14,7 @@ from tools.realcluster import binaries, cluster, console, engine, existing, regi
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    commands: Mapping[str, Callable[[settings.Folders], None]] = {
+    commands: Mapping[str, Callable[[settings.Folders], int | None]] = {
         "up": _up,
         "engine": _engine,
         "down": cluster.down,
@@ -28,14 +28,13 @@ def main(arguments: Sequence[str]) -> int:
     folders = settings.folders()
     try:
         with _alone(folders):
-            command(folders)
+            return command(folders) or 0
     except console.Failure as failure:
         console.say(f"error: {failure}")
         return 1
     except KeyboardInterrupt:
         console.say("interrupted; the next call goes on from here")
         return 130
-    return 0
 
 
 def _up(folders: settings.Folders) -> None:
@@ -57,8 +56,11 @@ def _engine(folders: settings.Folders) -> None:
         registry.ensure(folders)
 
 
-def _status(folders: settings.Folders) -> None:
-    print("\n".join(cluster.status(folders)))
+def _status(folders: settings.Folders) -> int:
+    """Print one line for each process; exit code 1 if none of ours runs."""
+    lines = cluster.status(folders)
+    print("\n".join(f"{name:<24} {pid or '-'}" for name, pid in lines.items()))
+    return 0 if any(lines.values()) else 1
 
 
 def _env(folders: settings.Folders) -> None:

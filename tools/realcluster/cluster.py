@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.realcluster import (
@@ -124,14 +124,12 @@ def remove(folders: settings.Folders) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def status(folders: settings.Folders) -> Sequence[str]:
-    """One line for each process: its name and its pid, or that it doesn't run."""
-    known = dict.fromkeys((*_STOP_ORDER, registry.NAME, engine.NAME))
-    lines: list[str] = []
-    for name in known:
-        identity = process.running(folders, name)
-        lines.append(f"{name:<24} {identity.pid if identity else '-'}")
-    return lines
+def status(folders: settings.Folders) -> Mapping[str, int | None]:
+    """Each process of ours that there can be, with its pid; None if it doesn't run."""
+    return {
+        name: identity.pid if (identity := process.running(folders, name)) else None
+        for name in (*_STOP_ORDER, registry.NAME, engine.NAME)
+    }
 
 
 def _marker(folders: settings.Folders) -> Path:

@@ -1,0 +1,61 @@
+# `make setup` once, then `make lint test`. Nothing here needs more than a Debian machine and its
+# package registries; what each target starts or builds is told in tools/ and tools/realcluster/.
+PYTHON ?= python3
+BIN := .venv/bin
+REAL := $(PYTHON) -m tools.realcluster
+PYTEST := $(BIN)/pytest
+
+.PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx real-cluster \
+	real-cluster-down bench example clean
+
+setup: ## The virtual environment, from constraints.txt
+	PYTHON=$(PYTHON) tools/setup.sh
+
+gen: ## Generated code of the API
+	$(BIN)/python proto/gen.py
+
+lock: ## constraints.txt from pyproject.toml
+	$(BIN)/python -m tools.lock
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python proto/gen.py --check
+	$(BIN)/python -m tools.lock --check
+
+test: ## Without a cluster; what needs Docker is skipped where there is none
+	$(PYTEST) -m "not cluster"
+
+test-cluster: base-images ## Only what needs a cluster
+	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(PYTEST) -m cluster
+
+test-all: base-images
+	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(PYTEST)
+
+engine: ## Docker Engine and a registry at localhost:5000, where none answer
+	$(REAL) engine
+
+base-images: engine ## localhost:5000/base/busybox:1 and localhost:5000/base/python:3
+	$(PYTHON) -m tools.base_images
+
+buildx: engine ## The docker command line's buildx plugin, where it is missing
+	$(REAL) buildx
+
+real-cluster: ## Kubernetes as plain processes; prints the kubeconfig's path
+	@$(REAL) up
+
+real-cluster-down: ## End what `engine` and `real-cluster` started
+	$(REAL) down
+
+bench:
+	set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+example: base-images ## The example app, on the real cluster
+	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(BIN)/tilt-client ci -f examples/shop/Tiltfile
+
+clean: ## Caches of the tools; neither .venv nor what real-cluster keeps
+	rm -rf dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
