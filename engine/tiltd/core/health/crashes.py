@@ -1,8 +1,8 @@
 """Containers that end although they should run, or end badly.
 
 The budget counts restarts, of this run only and with those of replaced pods (`memory`).  A
-container over its budget has failed even while its next instance runs: the verdict must not depend on the
-moment of the look.  Two keepers of counts are respected: a Job's pods are counted by the Job
+container over its budget has failed even while its next instance runs: the verdict must not depend
+on the moment of the look.  Two keepers of counts are respected: a Job's pods are counted by the Job
 (`backoffLimit`), and a pod that nobody restarts has failed at once.  A program that could not even
 be started (`StartError`) fails at once too, wherever the kubelet reports it.
 """
@@ -66,11 +66,7 @@ def _reason(container: Container) -> str:
 
 def liveness(container: Container, case: Case) -> str:
     """Which probe had `container` killed, and its words; empty if none did."""
-    killing = [
-        e
-        for e in case.events
-        if e.reason == "Killing" and f"ontainer {container.name} " in e.message
-    ]
+    killing = [e for e in case.events if e.reason == "Killing" and e.container == container.name]
     probe = next(
         (p for p in ("liveness", "startup") for e in killing if f"{p} probe" in e.message), ""
     )

@@ -7,7 +7,8 @@ that names both ("429 … unauthenticated pull rate limit") is about the former.
 URLs are taken out before: `registry/not-found-page:1` must not decide anything.
 
 Sources: the CRI's gRPC codes, the error codes of the OCI distribution specification
-(`MANIFEST_UNKNOWN`, `NAME_UNKNOWN`, `DENIED`, `UNAUTHORIZED`, `TOOMANYREQUESTS`), and messages reported in public issues.
+(`MANIFEST_UNKNOWN`, `NAME_UNKNOWN`, `DENIED`, `UNAUTHORIZED`, `TOOMANYREQUESTS`), and messages
+reported in public issues.
 """
 
 import re
