@@ -119,9 +119,9 @@ class CustomBuild:
     outputs_image_ref_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """An image to build.
+    """An image to build; compared by identity, as a `Manifest` is.
 
     Args:
         name: the declared reference in familiar form.
@@ -156,9 +156,11 @@ class ImagePath:
     tag_field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
     """A Kubernetes object as the Tiltfile gives it, before its images are injected.
+
+    Compared by identity: its body is a mapping, and what is computed from it is remembered by it.
 
     Args:
         id: its name in the project.

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tiltd.model.desired import JSON, Project
-from tiltd.model.health import Health
+from tiltd.model.graph import Graph
+from tiltd.model.health import Assessment
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
-from tiltd.model.observed import ClusterInfo, FoundObject, KubeContext, Scope, ServeStatus, Uid
+from tiltd.model.observed import ClusterInfo, KubeContext, Scope, ServeStatus, Uid
 from tiltd.model.problems import Problem
 from tiltd.model.state import AttemptOutcome, ImageReady, Outcome, SessionSpec
 
@@ -60,6 +61,7 @@ class TiltfileLoaded:
     """The Tiltfile was read without error."""
 
     project: Project
+    graph: Graph
     kube_context: KubeContext
     generation: int
 
@@ -76,7 +78,7 @@ class Looked:
     """What this project applied earlier in these scopes."""
 
     scopes: frozenset[Scope]
-    found: tuple[FoundObject, ...]
+    found: Mapping[ObjectId, JSON]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class ServeChanged:
 class ClusterChanged:
     """The watch saw objects (added or modified: the whole object) and missed others (deleted)."""
 
+    at: float
     seen: tuple[JSON, ...] = ()
     gone: tuple[Uid, ...] = ()
 
@@ -143,7 +146,7 @@ class HealthJudged:
     """A resource's verdict over all that has been seen."""
 
     resource: ResourceName
-    health: Health
+    health: Assessment
 
 
 @dataclass(frozen=True, slots=True)

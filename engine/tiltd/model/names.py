@@ -2,7 +2,8 @@
 
 Every node of the graph has one `NodeName`, a string that a person can read and a queue can hold:
 `tiltfile`, `cluster`, `session`, `image/shop-api`, `object/apps/Deployment/default/web`,
-`resource/web`.  The prefix is the node's kind, so a name alone says which reconciler it has.
+`command/migrate`, `serve/docs`, `resource/web`.  The prefix is the node's kind, so a name alone
+says which reconciler it has.
 """
 
 from dataclasses import dataclass
@@ -48,6 +49,16 @@ def object_node(name: ObjectId) -> NodeName:
     return NodeName(f"object/{name.group}/{name.kind}/{name.namespace}/{name.name}")
 
 
+def command_node(name: ResourceName) -> NodeName:
+    """The node that runs a local resource's `cmd`."""
+    return NodeName(f"command/{name}")
+
+
+def serve_node(name: ResourceName) -> NodeName:
+    """The node that keeps a local resource's `serve_cmd` running."""
+    return NodeName(f"serve/{name}")
+
+
 def resource_node(name: ResourceName) -> NodeName:
-    """The node that runs a resource's commands and judges its health."""
+    """The node that judges a resource."""
     return NodeName(f"resource/{name}")

@@ -82,6 +82,7 @@ class Live:
         owner: by uid, the resource that an object belongs to, through its owners; objects of
             nobody here (yet) are absent.
         by_resource: the uids of each resource's objects, pods and events.
+        orphans: objects whose owner has not been seen (yet), by the owner's uid.
     """
 
     objects: Mapping[Uid, JSON] = field(default_factory=dict[Uid, JSON])
@@ -89,6 +90,7 @@ class Live:
     by_resource: Mapping[ResourceName, frozenset[Uid]] = field(
         default_factory=dict[ResourceName, frozenset[Uid]]
     )
+    orphans: Mapping[Uid, frozenset[Uid]] = field(default_factory=dict[Uid, frozenset[Uid]])
 
 
 @dataclass(frozen=True, slots=True, order=True)

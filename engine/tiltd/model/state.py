@@ -11,7 +11,8 @@ from enum import Enum
 
 from tiltd.model.actions import ImageRefs
 from tiltd.model.desired import JSON, Project
-from tiltd.model.health import Health
+from tiltd.model.graph import Graph
+from tiltd.model.health import Assessment, Memory
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
 from tiltd.model.observed import ClusterInfo, KubeContext, Live, Scope, ServeStatus, Uid
 from tiltd.model.problems import Problem
@@ -200,30 +201,49 @@ class ResourceState:
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
         ready_once: has been healthy in this session (what `resource_deps` wait for).
-        started_at: when its first object was applied or its command started.
+        started_at: when its first object was applied or found to be as wanted.
+        changed_at: when an apply of this session last changed one of its objects.
+        memory: what is remembered of its pods between two looks.
         triggered: a client asked for it although it does not start by itself.
     """
 
     generation: int = 1
     command_done: str = ""
     serve: ServeStatus | None = None
-    health: Health | None = None
+    health: Assessment | None = None
     judged: bool = False
     ready_once: bool = False
     started_at: float | None = None
+    changed_at: float | None = None
     triggered: bool = False
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """See the module."""
+    """See the module.
+
+    Args:
+        revision: counts the events.
+        label: value of the label by which this project finds its objects again.
+        tiltfile_generation: how often a reading of the Tiltfile was asked for.
+        loaded_generation: the one that gave `project`.
+        active: the resources that take part: enabled, and starting by themselves or asked for.
+        wanted: the nodes that these need.
+        looked: the scopes whose objects of earlier runs are in `found`.
+        found: what this project applied in earlier runs, `managedFields` included.
+    """
 
     revision: int = 0
     session: Session | None = None
+    label: str = ""
     tiltfile_generation: int = 1
     loaded_generation: int = 0
     kube_context: KubeContext = field(default_factory=KubeContext)
     project: Project | None = None
+    graph: Graph = field(default_factory=Graph)
+    active: frozenset[ResourceName] = frozenset()
+    wanted: frozenset[NodeName] = frozenset()
     cluster: ClusterInfo | None = None
     looked: frozenset[Scope] = frozenset()
     found: Mapping[ObjectId, JSON] = field(default_factory=dict[ObjectId, JSON])

@@ -1,0 +1,93 @@
+"""What does a changed file concern?
+
+Too much is harmless (a file that turns out not to count gives the same key, and equal keys are no
+work), too little is not.  So `ignore=` and `only=` are heeded here, while `.dockerignore`, which is
+itself a file that may just have changed, is left to the reading of the inputs.
+"""
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tiltd.core import dockerignore
+from tiltd.model.desired import CustomBuild, DockerBuild, Ignore, LocalTarget, Project
+from tiltd.model.names import ImageName, ResourceName
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What has to be looked at again."""
+
+    tiltfile: bool
+    images: frozenset[ImageName]
+    resources: frozenset[ResourceName]
+
+
+def by(project: Project, paths: Iterable[str]) -> Affected:
+    """What the change of these files (absolute paths) concerns."""
+    ignored = [_filter(i) for i in project.watch_ignores]
+    counted = [p for p in paths if not any(_ignores(base, f, p) for base, f in ignored)]
+    return Affected(
+        tiltfile=any(within(p, w) for p in counted for w in project.watched),
+        images=frozenset(i.name for i in project.images if _build_hit(i.build, counted)),
+        resources=frozenset(
+            r.name
+            for r in project.resources
+            if isinstance(r.target, LocalTarget) and _local_hit(r.target, counted)
+        ),
+    )
+
+
+def watched(project: Project) -> frozenset[str]:
+    """Every file and folder whose change concerns the project."""
+    paths = set(project.watched)
+    for image in project.images:
+        match image.build:
+            case DockerBuild(context=context, dockerfile=dockerfile):
+                paths |= {context, dockerfile} - {""}
+            case CustomBuild(deps=deps):
+                paths |= set(deps)
+    for resource in project.resources:
+        if isinstance(resource.target, LocalTarget):
+            paths |= set(resource.target.deps)
+    return frozenset(paths)
+
+
+def within(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies below it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _build_hit(build: DockerBuild | CustomBuild, paths: list[str]) -> bool:
+    match build:
+        case DockerBuild():
+            if build.dockerfile in paths:
+                return True
+            chosen = dockerignore.context_filter(
+                build.context, ignore=build.ignore, only_paths=build.only
+            )
+            return any(
+                within(p, build.context)
+                and not chosen.excludes(posixpath.relpath(p, build.context))
+                for p in paths
+            )
+        case CustomBuild():
+            return any(within(p, d) for p in paths for d in build.deps)
+
+
+def _local_hit(target: LocalTarget, paths: list[str]) -> bool:
+    ignored = [_filter(i) for i in target.ignore]
+    return any(
+        within(p, d) and not any(_ignores(base, f, p) for base, f in ignored)
+        for p in paths
+        for d in target.deps
+    )
+
+
+def _filter(ignore: Ignore) -> tuple[str, dockerignore.Patterns]:
+    patterns = ignore.patterns or ("**",)
+    return ignore.base, dockerignore.from_list(patterns, ignore.base)
+
+
+def _ignores(base: str, patterns: dockerignore.Patterns, path: str) -> bool:
+    return within(path, base) and patterns.matches(posixpath.relpath(path, base))

@@ -1,0 +1,66 @@
+"""What differs between a live object and the desired one: the one home of deepdiff.
+
+It explains differences; whether there is one at all is told by keys, at a hundredth of the cost.
+deepdiff takes a fifth of a second to import, so that happens at the first difference.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tiltd.core import normalise
+
+_STEP = re.compile(r"\['([^']*)'\]|\[\"([^\"]*)\"\]|\[(\d+)\]")
+_SHOWN = 60
+_OWN = ("metadata.annotations.tilt.dev/key", "metadata.labels.tilt.dev/project")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field; `None` as a side is "absent". Values of Secrets are never in here."""
+
+    path: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        """`spec.replicas 1 → 2`."""
+        return f"{self.path} {_shown(self.old)} → {_shown(self.new)}"
+
+
+def between(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The fields of `desired` that `live` has otherwise, by path."""
+    from deepdiff import DeepDiff  # noqa: PLC0415 - see the module
+
+    left, right = normalise.pair(live, desired)
+    found = DeepDiff(left, right, view="tree", ignore_numeric_type_changes=True)
+    secret = desired.get("kind") == "Secret"
+    groups = cast("dict[str, list[Any]]", found)
+    changes = [_change(item, secret=secret) for items in groups.values() for item in items]
+    return tuple(sorted((c for c in changes if c.path not in _OWN), key=lambda c: c.path))
+
+
+def _change(item: Any, *, secret: bool) -> Change:
+    path = _path(str(item.path()))
+    old, new = _side(item.t1), _side(item.t2)
+    if (secret and path.startswith(("data.", "stringData."))) or path in {"data", "stringData"}:
+        old = old if old is None else "(secret)"
+        new = new if new is None else "(secret, changed)"
+    return Change(path, old, new)
+
+
+def _path(text: str) -> str:
+    steps = [a or b or c for a, b, c in _STEP.findall(text)]
+    return ".".join(steps)
+
+
+def _side(value: Any) -> Any:
+    return None if type(value).__name__ == "NotPresent" else value
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

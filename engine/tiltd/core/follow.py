@@ -1,0 +1,87 @@
+"""What has to be watched, and whose logs are followed: both follow from the state."""
+
+from collections.abc import Iterator
+
+from tiltd.core import podspec
+from tiltd.model.desired import JSON, KubernetesTarget, Manifest
+from tiltd.model.names import ResourceName
+from tiltd.model.observed import ContainerRun, Scope, Uid
+from tiltd.model.state import State
+
+# Their health is that they exist, which the answer to the apply says: no watch is needed in `ci`.
+_STATIC = frozenset(
+    {
+        *("ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole"),
+        *("ClusterRoleBinding", "NetworkPolicy", "LimitRange", "ResourceQuota", "PriorityClass"),
+        *("StorageClass", "IngressClass", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
+        *("Ingress", "Endpoints", "EndpointSlice", "RuntimeClass", "CSIDriver", "Lease"),
+    }
+)
+_POD_KINDS = (("apps", "v1", "ReplicaSet"), ("", "v1", "Pod"), ("", "v1", "Event"))
+
+
+def look_scopes(s: State) -> frozenset[Scope]:
+    """The scopes that can hold what this project applied earlier."""
+    return frozenset(_scope(m, s, ours=True) for m in _manifests(s))
+
+
+def watch_scopes(s: State) -> frozenset[Scope]:
+    """The scopes whose changes can change a verdict."""
+    if s.cluster is None or s.session is None or s.session.ended is not None:
+        return frozenset()
+    scopes: set[Scope] = set()
+    for manifest in _manifests(s):
+        if manifest.id.kind not in _STATIC:
+            scopes.add(_scope(manifest, s, ours=True))
+            where = manifest.id.namespace or s.kube_context.namespace
+            if _may_have_pods(manifest):
+                scopes |= {Scope(g, v, k, where, ours=False) for g, v, k in _POD_KINDS}
+    return frozenset(scopes)
+
+
+def _may_have_pods(manifest: Manifest) -> bool:
+    """Any kind with a pod template, and custom resources: their operators make pods."""
+    custom = "." in manifest.id.group and not manifest.id.group.endswith(".k8s.io")
+    return custom or any(True for _ in podspec.templates(manifest.body))
+
+
+def _manifests(s: State) -> Iterator[Manifest]:
+    for name in s.active:
+        target = s.graph.resources[name].target
+        if isinstance(target, KubernetesTarget):
+            yield from target.manifests
+
+
+def _scope(manifest: Manifest, s: State, *, ours: bool) -> Scope:
+    group, _, version = manifest.api_version.rpartition("/")
+    where = manifest.id.namespace or s.kube_context.namespace
+    return Scope(group, version, manifest.id.kind, where, ours)
+
+
+def log_runs(s: State) -> frozenset[ContainerRun]:
+    """The lives of containers whose logs are to be followed."""
+    if s.session is None or s.session.ended is not None:
+        return frozenset()
+    return frozenset(
+        run
+        for name in s.active
+        for uid in s.live.by_resource.get(name, frozenset())
+        for run in _runs(name, uid, s.live.objects[uid])
+    )
+
+
+def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[ContainerRun]:
+    if pod.get("kind") != "Pod":
+        return
+    metadata = podspec.section(pod, "metadata")
+    status = podspec.section(pod, "status")
+    for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for container in podspec.rows(status.get(key)):
+            restarts = int(container.get("restartCount") or 0)
+            current = podspec.section(container, "state")
+            base = (name, str(metadata.get("namespace")), str(metadata.get("name")), uid)
+            known = str(container.get("name"))
+            if "running" in current or "terminated" in current:
+                yield ContainerRun(*base, known, restarts)
+            if restarts and podspec.section(container, "lastState").get("terminated"):
+                yield ContainerRun(*base, known, restarts - 1, previous=True)

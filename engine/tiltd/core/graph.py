@@ -1,0 +1,182 @@
+"""The dependency graph: the one home of networkx.
+
+Nodes are images, objects, commands and resources; an edge leads from what must be ready to what
+waits for it.  Some edges are the user's word (an image in a manifest, a base image,
+`resource_deps`); the others come from `core.order` (a Namespace before its contents …) and are
+advice: where advice and the user's word make a circle, the advice goes.  A circle of the user's
+own making is his error, and the message shows the way around it.
+
+networkx takes a fifth of a second to import, so it is imported at the first use, which is off the
+event loop and beside the reading of the cluster.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from tiltd.core import order
+from tiltd.model import desired
+from tiltd.model.graph import (
+    CommandNode,
+    Graph,
+    ImageNode,
+    Node,
+    ObjectNode,
+    ResourceNode,
+    ServeNode,
+)
+from tiltd.model.names import (
+    NodeName,
+    ResourceName,
+    command_node,
+    image_node,
+    object_node,
+    resource_node,
+    serve_node,
+)
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Edge = tuple[NodeName, NodeName]
+
+
+class CircleError(Exception):
+    """Things wait for each other. `path` begins and ends with the same node."""
+
+    def __init__(self, path: tuple[NodeName, ...]) -> None:
+        super().__init__(" → ".join(path))
+        self.path = path
+
+
+def build(project: desired.Project, namespace: str) -> Graph:
+    """The graph of a project.
+
+    Args:
+        project: what is desired.
+        namespace: where objects go whose manifest names no namespace.
+
+    Raises:
+        CircleError: the user's own dependencies make a circle.
+    """
+    nodes = _nodes(project)
+    given = _given_edges(project, nodes)
+    digraph = _digraph(nodes, given)
+    circle = _circle(digraph)
+    if circle:
+        raise CircleError(circle)
+    manifests = [n.manifest for n in nodes.values() if isinstance(n, ObjectNode)]
+    advised = [(object_node(a), object_node(b)) for a, b in order.edges(manifests, namespace)]
+    _add_advice(digraph, advised)
+    dependencies = {n: tuple(digraph.predecessors(n)) for n in nodes}
+    dependents = {n: tuple(digraph.successors(n)) for n in nodes}
+    kubernetes = [r for r in project.resources if isinstance(r.target, desired.KubernetesTarget)]
+    return Graph(
+        nodes=nodes,
+        dependencies=dependencies,
+        dependents=dependents,
+        images={i.name: i for i in project.images},
+        manifests={m.id: m for m in manifests},
+        resources={r.name: r for r in project.resources},
+        objects_of={r.name: tuple(m.id for m in _manifests(r)) for r in kubernetes},
+        resource_of={m.id: r.name for r in kubernetes for m in _manifests(r)},
+    )
+
+
+def reachable(graph: Graph, start: Iterable[NodeName]) -> frozenset[NodeName]:
+    """`start` and everything that it waits for, directly or not."""
+    seen: set[NodeName] = set()
+    todo = list(start)
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(graph.dependencies.get(node, ()))
+    return frozenset(seen)
+
+
+def _manifests(resource: desired.Resource) -> tuple[desired.Manifest, ...]:
+    target = resource.target
+    return target.manifests if isinstance(target, desired.KubernetesTarget) else ()
+
+
+def _nodes(project: desired.Project) -> dict[NodeName, Node]:
+    nodes: dict[NodeName, Node] = {image_node(i.name): ImageNode(i) for i in project.images}
+    for resource in project.resources:
+        match resource.target:
+            case desired.KubernetesTarget(manifests=manifests):
+                for m in manifests:
+                    nodes[object_node(m.id)] = ObjectNode(m, resource.name)
+            case desired.LocalTarget(cmd=cmd, serve=serve):
+                if cmd is not None:
+                    nodes[command_node(resource.name)] = CommandNode(resource)
+                if serve is not None:
+                    nodes[serve_node(resource.name)] = ServeNode(resource)
+        nodes[resource_node(resource.name)] = ResourceNode(resource)
+    return nodes
+
+
+def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> list[Edge]:
+    edges: list[Edge] = []
+    for image in project.images:
+        edges += [(image_node(base), image_node(image.name)) for base in image.bases]
+    for resource in project.resources:
+        parts = _parts(resource)
+        judge = resource_node(resource.name)
+        edges += [(part, judge) for part in parts]
+        edges += [(resource_node(d), p) for d in resource.resource_deps for p in parts]
+        for m in _manifests(resource):
+            edges += [(image_node(i), object_node(m.id)) for i in m.images]
+        if command_node(resource.name) in nodes and serve_node(resource.name) in nodes:
+            edges.append((command_node(resource.name), serve_node(resource.name)))
+    return edges
+
+
+def _parts(resource: desired.Resource) -> list[NodeName]:
+    match resource.target:
+        case desired.KubernetesTarget(manifests=manifests):
+            return [object_node(m.id) for m in manifests]
+        case desired.LocalTarget(cmd=cmd, serve=serve):
+            command = [command_node(resource.name)] if cmd is not None else []
+            return command + ([serve_node(resource.name)] if serve is not None else [])
+
+
+def _digraph(nodes: Mapping[NodeName, Node], edges: Iterable[Edge]) -> "nx.DiGraph[NodeName]":
+    import networkx as nx  # noqa: PLC0415 - see the module
+
+    digraph: nx.DiGraph[NodeName] = nx.DiGraph()
+    digraph.add_nodes_from(nodes)
+    digraph.add_edges_from((a, b) for a, b in edges if a in nodes and b in nodes)
+    return digraph
+
+
+def _circle(digraph: "nx.DiGraph[NodeName]") -> tuple[NodeName, ...]:
+    import networkx as nx  # noqa: PLC0415 - see the module
+
+    try:
+        found = cast("list[Edge]", nx.find_cycle(digraph))  # pyright: ignore[reportUnknownMemberType] - its stub names no return type
+    except nx.NetworkXNoCycle:
+        return ()
+    return (*(edge[0] for edge in found), found[0][0])
+
+
+def _add_advice(digraph: "nx.DiGraph[NodeName]", advised: Iterable[Edge]) -> None:
+    """Add edges that the user's own do not contradict, one circle at a time."""
+    added = [e for e in dict.fromkeys(advised) if not digraph.has_edge(*e)]
+    digraph.add_edges_from(added)
+    removable = set(added)
+    while circle := _circle(digraph):
+        steps = itertools.pairwise(circle)
+        culprit = next(step for step in steps if step in removable)
+        digraph.remove_edge(*culprit)
+        removable.discard(culprit)
+
+
+def active(project: desired.Project, triggered: Iterable[ResourceName]) -> frozenset[ResourceName]:
+    """The resources that take part: enabled, and starting by themselves or asked for."""
+    asked = set(triggered)
+    return frozenset(
+        r.name
+        for r in project.resources
+        if r.name in project.enabled and (r.auto_init or r.name in asked)
+    )

@@ -1,0 +1,201 @@
+"""A resource's verdict out of all that is known: the bridge from the state to `core.health`."""
+
+from collections.abc import Iterator
+
+from tiltd.core import health as rules
+from tiltd.core import limits, live, podspec
+from tiltd.core.health import local
+from tiltd.model import desired
+from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
+from tiltd.model.names import (
+    ObjectId,
+    ResourceName,
+    command_node,
+    object_node,
+    resource_node,
+    serve_node,
+)
+from tiltd.model.observed import ServeStatus, Uid
+from tiltd.model.problems import Problem
+from tiltd.model.state import State
+
+
+def remember(s: State, name: ResourceName, now: float) -> Memory:
+    """What is to be remembered of a resource's pods after one more look."""
+    pods = [
+        s.live.objects[u]
+        for u in s.live.by_resource.get(name, frozenset())
+        if s.live.objects[u].get("kind") == "Pod"
+    ]
+    began = s.session.started_at if s.session else None
+    return s.resources[name].memory.observe(pods, _clock(s, now), began_at=began)
+
+
+def judge(s: State, name: ResourceName, now: float) -> Assessment:
+    """The verdict on a resource at this moment."""
+    resource = s.graph.resources[name]
+    match resource.target:
+        case desired.KubernetesTarget() as target:
+            findings = [*_failures(s, resource), *_kubernetes(s, resource, target, now)]
+        case desired.LocalTarget() as local_target:
+            findings = [*_failures(s, resource), *_local(s, resource, local_target)]
+    return rules.assessment(findings or [_nothing(resource)])
+
+
+def _nothing(resource: desired.Resource) -> Finding:
+    subject = (ObjectRef("Resource", "", resource.name),)
+    return Finding(Verdict.HEALTHY, "resource.empty", subject, message="has nothing to start")
+
+
+def _clock(s: State, now: float) -> rules.Clock:
+    return rules.Clock(now, s.cluster.skew if s.cluster else 0.0)
+
+
+def _failures(s: State, resource: desired.Resource) -> Iterator[Finding]:
+    """Work for this resource that failed: builds, applies, commands."""
+    for node in s.graph.dependencies.get(resource_node(resource.name), ()):
+        above = [n for n in s.graph.dependencies.get(node, ()) if n.startswith("image/")]
+        for failed in (node, *above):
+            progress = s.progress.get(failed)
+            if progress is not None and progress.failure is not None:
+                failure = progress.failure
+                yield failed_work(failed, failure.problem, final=failure.retry_at is None)
+
+
+def failed_work(node: str, problem: Problem, *, final: bool) -> Finding:
+    """A failed try, as a finding about its node."""
+    kind, _, name = node.partition("/")
+    return Finding(
+        Verdict.FAILED if final else Verdict.FAILING,
+        f"{kind}.{problem.code.value}",
+        (ObjectRef(kind.capitalize(), "", name),),
+        message=str(problem),
+        hint=problem.hint,
+    )
+
+
+def _kubernetes(
+    s: State, resource: desired.Resource, target: desired.KubernetesTarget, now: float
+) -> Iterator[Finding]:
+    objects = _objects(s, resource.name)
+    for manifest in target.manifests:
+        applied = s.applied.get(manifest.id)
+        subject = ObjectRef(manifest.id.kind, manifest.id.namespace, manifest.id.name)
+        if applied is None:
+            yield Finding(
+                Verdict.PROGRESSING,
+                "object.pending",
+                (subject,),
+                message=f"{subject} has not been applied yet",
+            )
+            continue
+        scope = _scope(s, resource, target, objects, manifest.id, now)
+        body = s.live.objects.get(applied.uid, applied.body)
+        yield from rules.assess_object(body, scope).findings
+    yield from _extra_pods(s, resource, target, objects, now)
+
+
+def _extra_pods(
+    s: State,
+    resource: desired.Resource,
+    target: desired.KubernetesTarget,
+    objects: rules.Objects,
+    now: float,
+) -> Iterator[Finding]:
+    """Pods that only a selector of the Tiltfile ties to the resource."""
+    owned = {s.applied[m.id].uid for m in target.manifests if m.id in s.applied}
+    for pod in objects.kind("Pod") if target.extra_pod_selectors else ():
+        if not _descends(pod, owned, s):
+            scope = _scope(s, resource, target, objects, None, now)
+            yield from rules.assess_object(pod, scope).findings
+
+
+def _descends(body: desired.JSON, owned: set[Uid], s: State) -> bool:
+    if live.uid(body) in owned:
+        return True
+    owners = podspec.rows(podspec.section(body, "metadata").get("ownerReferences"))
+    above = [Uid(str(o.get("uid"))) for o in owners]
+    return any(
+        u in owned or (u in s.live.objects and _descends(s.live.objects[u], owned, s))
+        for u in above
+    )
+
+
+def _objects(s: State, name: ResourceName) -> rules.Objects:
+    known = [s.live.objects[u] for u in sorted(s.live.by_resource.get(name, frozenset()))]
+    return rules.Objects(
+        items=tuple(o for o in known if o.get("kind") != "Event"),
+        reported=tuple(o for o in known if o.get("kind") == "Event"),
+    )
+
+
+def _scope(
+    s: State,
+    resource: desired.Resource,
+    target: desired.KubernetesTarget,
+    objects: rules.Objects,
+    subject: ObjectId | None,
+    now: float,
+) -> rules.Scope:
+    known = s.resources[resource.name]
+    applied = s.applied.get(subject) if subject else None
+    # Only a pod can miss another object, and gathering them all costs.
+    others = _references(s) if objects.kind("Pod") else {}
+    context = rules.Context(
+        applied_at=applied.at if applied else known.started_at,
+        changed_at=known.changed_at,
+        pending=frozenset(r for r, at in others.items() if at is None),
+        applied={r: at for r, at in others.items() if at is not None},
+        pod_readiness=_readiness(target),
+        memory=known.memory,
+    )
+    return rules.Scope(objects, _clock(s, now), limits.health(s), context)
+
+
+def _references(s: State) -> dict[rules.Reference, float | None]:
+    """The project's objects as a pod may name them, with the time of their apply."""
+    found: dict[rules.Reference, float | None] = {}
+    for name in s.graph.manifests:
+        if object_node(name) in s.wanted:
+            applied = s.applied.get(name)
+            where = name.namespace or s.kube_context.namespace
+            reference = rules.Reference(name.kind.lower(), where, name.name)
+            found[reference] = applied.at if applied else None
+    return found
+
+
+def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) -> Iterator[Finding]:
+    known = s.resources[resource.name]
+    if target.cmd is not None:
+        progress = s.progress.get(command_node(resource.name))
+        failed = progress is not None and progress.failure is not None
+        if not failed:  # a failure has its finding already
+            yield local.command(resource.name, 0 if known.command_done else None)
+    if target.serve is not None:
+        progress = s.progress.get(serve_node(resource.name))
+        failed = progress is not None and progress.failure is not None
+        if not failed:
+            yield _served(resource, target, known.serve)
+
+
+def _served(
+    resource: desired.Resource, target: desired.LocalTarget, status: ServeStatus | None
+) -> Finding:
+    if status is None:
+        subject = (ObjectRef("Local", "", resource.name),)
+        message = f"{resource.name} has not been started yet"
+        return Finding(Verdict.PROGRESSING, "serve.pending", subject, message=message)
+    if target.readiness_probe is None:
+        probe = local.Probe.NONE
+    elif status.ready is None:
+        probe = local.Probe.WAITING
+    else:
+        probe = local.Probe.PASSING if status.ready else local.Probe.FAILING
+    return local.serve(resource.name, status.exit_code, probe, said=status.probe_message)
+
+
+def _readiness(target: desired.KubernetesTarget) -> rules.PodReadiness | None:
+    """What the Tiltfile waits for; its `wait` is each kind's own way of being ready."""
+    if target.pod_readiness is desired.PodReadiness.WAIT:
+        return None
+    return rules.PodReadiness(target.pod_readiness.value)

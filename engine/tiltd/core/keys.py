@@ -1,0 +1,66 @@
+"""Keys: one digest over everything that a piece of work depends on.
+
+Equal keys mean no work.  A key never holds a timestamp or a path of this machine, so that two
+machines with the same files agree.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from tiltd.model.desired import Command, CustomBuild, DockerBuild, Image
+from tiltd.model.names import ImageName
+
+TAG_DIGITS = 16
+
+
+def image_key(
+    image: Image, inputs: str, bases: Mapping[ImageName, str], env: Mapping[str, str]
+) -> str:
+    """The key of an image.
+
+    Args:
+        image: how it is built.
+        inputs: digest of the files that the build reads, after all ignores, Dockerfile included.
+        bases: the keys of the project's images that it is built on.
+        env: the session's environment, for build args without a value.
+    """
+    match image.build:
+        case DockerBuild() as build:
+            options: dict[str, object] = {
+                "builder": "docker",
+                "contents": build.contents,
+                "args": {k: env.get(k) if v is None else v for k, v in build.build_args.items()},
+                "target": build.target,
+                "platform": build.platform,
+                "network": build.network,
+                "secret": sorted(build.secret),
+                "ssh": sorted(build.ssh),
+                "hosts": sorted(build.extra_hosts),
+            }
+        case CustomBuild() as build:
+            options = {
+                "builder": "custom",
+                "argv": build.command.argv,
+                "env": dict(build.command.env),
+                "tag": build.tag,
+            }
+    return digest(
+        {"options": options, "inputs": inputs, "bases": {str(k): v for k, v in bases.items()}}
+    )
+
+
+def tag(key: str) -> str:
+    """The image tag that carries a key."""
+    return f"tilt-{key[:TAG_DIGITS]}"
+
+
+def command_key(command: Command, generation: int) -> str:
+    """The key of a local command: what is run, and the how-manieth wish for it this is."""
+    return digest([command.argv, command.dir, dict(command.env), generation])
+
+
+def digest(value: object) -> str:
+    """SHA-256 (hex) over the canonical JSON of `value`."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,49 @@
+"""What one node needs next.
+
+Level-based: a decision looks at the state alone, never at the event that woke it, so a lost,
+doubled or late wake-up is harmless.  Every decision is an action, a fact that follows from what
+is known, or a reason for having none; the reason is what people see.  One module a kind of node;
+they don't know each other.
+"""
+
+from typing import assert_never
+
+from tiltd.core.reconcile import images, local, objects, resources, session, sources
+from tiltd.model import graph
+from tiltd.model.decisions import Decision, Done
+from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName
+from tiltd.model.state import State
+
+
+def reconcile(name: NodeName, s: State, now: float) -> Decision:
+    """The decision for a node.
+
+    Args:
+        name: the node; one that is unknown (any more) has nothing to do.
+        s: all that is known.
+        now: seconds since the epoch.
+    """
+    if s.session is None or s.session.ended is not None:
+        return Done()
+    if name == SESSION:
+        return session.reconcile(s, now)
+    if name == TILTFILE:
+        return sources.tiltfile(s, now)
+    if name == CLUSTER:
+        return sources.cluster(s, now)
+    node = s.graph.nodes.get(name)
+    match node:
+        case None:
+            return Done()
+        case graph.ImageNode(image=image):
+            return images.reconcile(image, s, now)
+        case graph.ObjectNode(manifest=manifest):
+            return objects.reconcile(manifest, s, now)
+        case graph.CommandNode(resource=resource):
+            return local.command(resource, s, now)
+        case graph.ServeNode(resource=resource):
+            return local.serve(resource, s, now)
+        case graph.ResourceNode(resource=resource):
+            return resources.reconcile(resource, s, now)
+        case _:
+            assert_never(node)

@@ -1,0 +1,34 @@
+"""An image: read its inputs, then have it."""
+
+from tiltd.core import holds, naming
+from tiltd.model.actions import EnsureImage, ReadInputs
+from tiltd.model.decisions import Decision, Done, Hold
+from tiltd.model.desired import Image
+from tiltd.model.names import CLUSTER, image_node
+from tiltd.model.state import State
+
+
+def reconcile(image: Image, s: State, now: float) -> Decision:
+    """Inputs first: they can be read while the cluster is being found and bases are built."""
+    node = image_node(image.name)
+    if hold := holds.not_wanted(node, s):
+        return hold
+    known = s.images[image.name]
+    if known.inputs_generation < known.generation:
+        read = ReadInputs(image, known.generation)
+        return holds.unless_failed(node, read, s, now)
+    if not naming.registry_known(s):
+        reason = "waiting for the cluster, which may have a registry of its own"
+        return Hold("waiting-for-cluster", reason, on=(CLUSTER,))
+    waiting = tuple(b for b in image.bases if not naming.ready(b, s))
+    if waiting:
+        on = tuple(image_node(b) for b in waiting)
+        reason = f"waiting for its base {', '.join(waiting)}"
+        return Hold("waiting-for-image", reason, on=on)
+    key = naming.key(image.name, s)
+    if known.ready is not None and known.ready.key == key:
+        return Done()
+    found = ((b, s.images[b].ready) for b in image.bases)
+    bases = {b: ready.refs.local for b, ready in found if ready is not None}
+    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases)
+    return holds.unless_failed(node, ensure, s, now)

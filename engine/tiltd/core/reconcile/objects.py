@@ -1,0 +1,79 @@
+"""One Kubernetes object: apply it when all before it is there, unless it is so already."""
+
+from tiltd.core import drift, holds, inject, naming, podspec
+from tiltd.model import graph
+from tiltd.model.actions import Apply
+from tiltd.model.decisions import Decision, Done, Hold, Record
+from tiltd.model.desired import JSON, Manifest
+from tiltd.model.events import ObjectApplied
+from tiltd.model.names import CLUSTER, NodeName, ObjectId, image_node, object_node
+from tiltd.model.state import State
+
+
+def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
+    """See the module."""
+    node = object_node(manifest.id)
+    if hold := holds.not_wanted(node, s) or _waiting(manifest, node, s):
+        return hold
+    rendered = render(manifest, s)
+    applied = s.applied.get(manifest.id)
+    if applied is not None and applied.key == rendered.key:
+        return Done()
+    found = s.found.get(manifest.id)
+    if applied is None and found is not None and _same(rendered, found):
+        return Record(ObjectApplied(manifest.id, rendered.key, found, now, changed=False))
+    timeout = s.project.settings.apply_timeout if s.project else 30.0
+    apply = Apply(manifest, rendered.body, rendered.key, timeout)
+    return holds.unless_failed(node, apply, s, now)
+
+
+def render(manifest: Manifest, s: State) -> inject.Rendered:
+    """The object to send, once all its images are ready."""
+    ready = ((s.graph.images[n], s.images[n].ready) for n in manifest.images)
+    placements = tuple((image, r.refs.in_cluster) for image, r in ready if r is not None)
+    return inject.render(manifest, placements, s.label)
+
+
+def _same(rendered: inject.Rendered, found: JSON) -> bool:
+    metadata = podspec.section(found, "metadata")
+    annotations = podspec.section(metadata, "annotations")
+    return (
+        annotations.get(inject.KEY_ANNOTATION) == rendered.key
+        and not metadata.get("deletionTimestamp")
+        and drift.untouched(rendered.body, found)
+    )
+
+
+def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
+    resource = s.graph.resources[s.graph.resource_of[manifest.id]]
+    if s.cluster is None:
+        return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))
+    if hold := holds.dependencies(resource.resource_deps, s):
+        return hold
+    images = tuple(i for i in manifest.images if not naming.ready(i, s))
+    if images:
+        on = tuple(image_node(i) for i in images)
+        return Hold("waiting-for-image", f"waiting for {', '.join(images)}", on=on)
+    before = tuple(o for o in _before(node, s) if not _there(o, s))
+    if before:
+        on = tuple(object_node(o) for o in before)
+        named = ", ".join(str(o) for o in before[:3]) + (" …" if before[3:] else "")
+        return Hold("waiting-for-object", f"waiting for {named}", on=on)
+    return None
+
+
+def _before(node: NodeName, s: State) -> list[ObjectId]:
+    parts = [s.graph.nodes[n] for n in s.graph.dependencies.get(node, ()) if n in s.wanted]
+    return [p.manifest.id for p in parts if isinstance(p, graph.ObjectNode)]
+
+
+def _there(name: ObjectId, s: State) -> bool:
+    """Applied; and for what others live in, ready for them."""
+    applied = s.applied.get(name)
+    if applied is None:
+        return False
+    body = s.live.objects.get(applied.uid, applied.body)
+    if name.kind == "CustomResourceDefinition":
+        conditions = podspec.rows(podspec.section(body, "status").get("conditions"))
+        return any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
+    return True

@@ -1,0 +1,95 @@
+"""The session: when is it over, and how?
+
+In `ci` it ends with everything healthy at one and the same moment, with the first failure that
+will not heal, or with its deadline.  A verdict counts only if it knows everything that has been
+seen (`judged`): a crash that is known but not yet weighed holds back success.
+"""
+
+from collections.abc import Iterator
+
+from tiltd.core import limits
+from tiltd.model.decisions import Decision, Hold, Record
+from tiltd.model.events import SessionEnded
+from tiltd.model.health import Verdict
+from tiltd.model.names import CLUSTER, TILTFILE, NodeName, ResourceName
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import Mode, Outcome, Session, State
+
+
+def reconcile(s: State, now: float) -> Decision:
+    """See the module."""
+    session = s.session
+    if session is None or session.spec.mode is Mode.UP:
+        return Hold("running", "runs until it is stopped")
+    problem = _failure(s, TILTFILE)
+    if problem is not None:
+        return Record(SessionEnded(Outcome.TILTFILE, now, (problem,)))
+    problems = tuple(dict.fromkeys(_problems(s)))
+    if problems:
+        return Record(SessionEnded(Outcome.FAILED, now, problems))
+    if s.project is not None and all(_healthy(s, n, now) for n in s.active):
+        return Record(SessionEnded(Outcome.HEALTHY, now))
+    return _waiting(s, session, now)
+
+
+def _waiting(s: State, session: Session, now: float) -> Decision:
+    waiting = tuple(unfinished(s))
+    timeout = limits.timeout(s)
+    end = None if timeout is None else session.started_at + timeout
+    if timeout is None or end is None or now < end:
+        reason = f"waiting for {', '.join(waiting) or 'the Tiltfile'}"
+        return Hold("waiting", reason, until=end)
+    named = ", ".join(waiting[:5]) + (f" and {len(waiting) - 5} more" if waiting[5:] else "")
+    problem = Problem(
+        Code.TIMEOUT,
+        f"not healthy after {timeout:g}s: {named or 'the Tiltfile is still being read'}",
+        hint="give more time with --timeout or ci_settings(timeout=…)",
+    )
+    return Record(SessionEnded(Outcome.TIMEOUT, now, (problem,)))
+
+
+def unfinished(s: State) -> Iterator[ResourceName]:
+    """The resources that are not healthy yet, in the Tiltfile's order."""
+    for name in s.graph.resources:
+        if name in s.active:
+            health = s.resources[name].health
+            if health is None or health.verdict is not Verdict.HEALTHY:
+                yield name
+
+
+def _healthy(s: State, name: ResourceName, now: float) -> bool:
+    known = s.resources[name]
+    if not known.judged or known.health is None or known.health.verdict is not Verdict.HEALTHY:
+        return False
+    until = known.health.until
+    return until is None or now < until
+
+
+def _problems(s: State) -> Iterator[Problem]:
+    problem = _failure(s, CLUSTER)
+    if problem is not None:
+        yield problem
+    for node in sorted(s.wanted):
+        problem = _failure(s, node)
+        if problem is not None:
+            yield problem
+    for name in s.graph.resources:
+        if name in s.active:
+            yield from _verdict(s, name)
+
+
+def _failure(s: State, node: NodeName) -> Problem | None:
+    """A failure that no further try mends."""
+    progress = s.progress.get(node)
+    failure = progress.failure if progress else None
+    return failure.problem if failure is not None and failure.retry_at is None else None
+
+
+def _verdict(s: State, name: ResourceName) -> Iterator[Problem]:
+    health = s.resources[name].health
+    if health is None or health.verdict is not Verdict.FAILED:
+        return
+    own = ("image.", "object.apply", "command.command")
+    for finding in health.findings:
+        if finding.verdict is Verdict.FAILED and not finding.rule.startswith(own):
+            yield Problem(Code.HEALTH, finding.message, hint=finding.hint)

@@ -1,0 +1,92 @@
+"""Whom an event concerns: the nodes to look at again.
+
+A node's decision reads its own state, the state of what it waits for, and the session.  So an
+event wakes the nodes that it is about and those that wait for them, through the graph; and always
+the session, which waits for everyone.  Waking too many is only slow; `everyone` is for the rare
+events that change what all depend on.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from tiltd.model import events
+from tiltd.model.names import (
+    CLUSTER,
+    SESSION,
+    TILTFILE,
+    NodeName,
+    ResourceName,
+    command_node,
+    image_node,
+    object_node,
+    resource_node,
+    serve_node,
+)
+from tiltd.model.state import State
+
+
+def wake(old: State, new: State, event: events.Event) -> frozenset[NodeName]:
+    """The nodes whose decision `event` may have changed."""
+    return frozenset({SESSION, *_about(old, new, event)})
+
+
+def everyone(s: State) -> frozenset[NodeName]:
+    """All nodes."""
+    return frozenset({TILTFILE, CLUSTER, SESSION, *s.graph.nodes})
+
+
+def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
+    match event:
+        case events.AttemptStarted(node=node) | events.AttemptEnded(node=node):
+            return (node, *new.graph.dependents.get(node, ()))
+        case events.InputsRead(image=image) | events.ImageBuilt(image=image):
+            return _below(new, image_node(image), deep=True)
+        case events.ObjectApplied(id=name):
+            return _below(new, object_node(name))
+        case events.CommandDone(resource=name):
+            return _below(new, command_node(name))
+        case events.ServeChanged(resource=name):
+            return _below(new, serve_node(name))
+        case events.HealthJudged(resource=name):
+            first = new.resources[name].ready_once and not (
+                name in old.resources and old.resources[name].ready_once
+            )
+            return _below(new, resource_node(name)) if first else (resource_node(name),)
+        case events.ClusterChanged():
+            return _changed(old, new)
+        case (
+            events.SessionStarted()
+            | events.SessionEnded()
+            | events.TiltfileLoaded()
+            | events.Connected()
+            | events.Looked()
+            | events.FilesChanged()
+            | events.Triggered()
+        ):
+            return everyone(new) | everyone(old)
+        case _:
+            assert_never(event)
+
+
+def _below(s: State, node: NodeName, *, deep: bool = False) -> Iterator[NodeName]:
+    """A node and who waits for it; `deep`: through images built on one another."""
+    yield node
+    for below in s.graph.dependents.get(node, ()):
+        yield below
+        if deep and below.startswith("image/"):
+            yield from _below(s, below, deep=True)
+
+
+def _changed(old: State, new: State) -> Iterator[NodeName]:
+    """Resources whose live objects changed, and who waits for those objects."""
+    for name, after in new.resources.items():
+        if old.resources.get(name) is not after:
+            yield from _resource(new, name)
+    if old.applied is not new.applied:
+        yield from (object_node(i) for i in old.applied if i not in new.applied)
+
+
+def _resource(s: State, name: ResourceName) -> Iterator[NodeName]:
+    yield resource_node(name)
+    for part in s.graph.objects_of.get(name, ()):
+        yield from s.graph.dependents.get(object_node(part), ())

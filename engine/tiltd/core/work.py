@@ -1,0 +1,57 @@
+"""What an action is for, and which bound it counts against."""
+
+from typing import assert_never
+
+from tiltd.model.actions import (
+    Action,
+    Apply,
+    Connect,
+    EnsureImage,
+    LoadTiltfile,
+    Look,
+    ReadInputs,
+    RunCommand,
+    Serve,
+    Work,
+)
+
+
+def wanted(action: Action) -> str:
+    """What the action is for: equal actions of one node are equal in this, and only those.
+
+    A failure stands as long as the same is wanted; a running action goes on as long as that.
+    """
+    match action:
+        case LoadTiltfile(generation=generation):
+            return f"load {generation}"
+        case Connect(context=context):
+            return f"connect {context}"
+        case Look(scopes=scopes):
+            return f"look {sorted(scopes)}"
+        case ReadInputs(generation=generation):
+            return f"read {generation}"
+        case EnsureImage(key=key) | Apply(key=key) | RunCommand(key=key) | Serve(key=key):
+            return key
+        case _:
+            assert_never(action)
+
+
+def kind(action: Action) -> Work:
+    """The kind of work."""
+    match action:
+        case LoadTiltfile():
+            return Work.LOAD
+        case Connect() | Look():
+            return Work.CONNECT
+        case ReadInputs():
+            return Work.READ
+        case EnsureImage():
+            return Work.BUILD
+        case Apply():
+            return Work.APPLY
+        case RunCommand():
+            return Work.COMMAND
+        case Serve():
+            return Work.SERVE
+        case _:
+            assert_never(action)

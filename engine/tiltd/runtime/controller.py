@@ -1,0 +1,201 @@
+"""Take a name, decide, act, record; again and again.
+
+The loop is the only one who starts and cancels work.  A node has at most one action running; while
+it runs, each wake-up asks again what the node needs, and if that is no longer this action, the
+action is cancelled: a newer change, or the end of the session, needs no other way to stop work.
+Work is bounded by kind; a node whose kind is at its bound waits for a place and is then asked
+again, because by that time it may need something else.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol, assert_never
+
+from tiltd.core import work
+from tiltd.core.reconcile import reconcile
+from tiltd.core.wake import everyone
+from tiltd.model.actions import Action, Work
+from tiltd.model.decisions import Act, Decision, Done, Hold, Record
+from tiltd.model.events import AttemptEnded, AttemptStarted, Event
+from tiltd.model.names import NodeName
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import AttemptOutcome, State
+from tiltd.ports import PermanentError, Phase, TransientError
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.store import Store
+from tiltd.runtime.workqueue import WorkQueue
+
+BOUNDS: Mapping[Work, int] = {
+    Work.LOAD: 1,
+    Work.CONNECT: 1,
+    Work.READ: 4,
+    Work.BUILD: 3,
+    Work.APPLY: 40,
+    Work.COMMAND: 8,
+    Work.SERVE: 1000,
+}
+# Decide for at most so many names before I/O gets its turn.
+_BATCH = 64
+
+
+class _Stopwatch:
+    """Takes the time of an action's phases; one begins where the one before ends."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._phase, self._since = "", 0.0
+        self._spent: dict[str, float] = {}
+
+    def begin(self, name: str) -> None:
+        now = self._clock.now()
+        if self._phase:
+            self._spent[self._phase] = self._spent.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = name, now
+
+    def end(self) -> Mapping[str, float]:
+        self.begin("")
+        return self._spent
+
+
+class Worker(Protocol):
+    """Does one action in the outside world (`runtime.worker`)."""
+
+    async def do(self, action: Action, phase: Phase) -> tuple[Event, ...]:
+        """Do it, telling its phases; the facts that follow.
+
+        Raises:
+            TransientError: it may heal by itself.
+            PermanentError: it will not.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Running:
+    task: asyncio.Task[None]
+    wanted: str
+    kind: Work
+    on_request: bool = False
+
+
+class Controller:
+    """See the module.
+
+    Args:
+        store: what is known.
+        worker: does the work.
+        clock: the present.
+        bounds: how much of each kind of work runs at once.
+    """
+
+    def __init__(
+        self, store: Store, worker: Worker, clock: Clock, bounds: Mapping[Work, int] = BOUNDS
+    ) -> None:
+        self._store, self._worker, self._clock = store, worker, clock
+        self._bounds = dict(bounds)
+        self._queue = WorkQueue()
+        self._running: dict[NodeName, _Running] = {}
+        self._waiting: dict[Work, dict[NodeName, None]] = {kind: {} for kind in Work}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        store.listen(self._wake)
+        for name in everyone(store.state):
+            self._queue.add(name)
+
+    async def run(self) -> NoReturn:
+        """Never ends; cancelling it cancels all work and waits for it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    for _ in range(_BATCH):
+                        self._step(await self._queue.get(), group)
+                    await asyncio.sleep(0)
+        finally:
+            self._queue.close()
+
+    async def idle(self) -> None:
+        """Wait until no action runs."""
+        await self._idle.wait()
+
+    def bound(self, kind: Work, limit: int) -> None:
+        """Change how much of a kind of work runs at once (`update_settings`)."""
+        self._bounds[kind] = limit
+
+    def cancel(self, nodes: frozenset[NodeName]) -> tuple[NodeName, ...]:
+        """Cancel what these nodes are doing, because somebody asked; those that did something."""
+        cancelled = [n for n in sorted(nodes) if n in self._running]
+        for name in cancelled:
+            running = self._running[name]
+            running.on_request = True
+            running.task.cancel()
+        return tuple(cancelled)
+
+    def _wake(self, _old: State, _new: State, nodes: frozenset[NodeName]) -> None:
+        for name in nodes:
+            self._queue.add(name)
+
+    def _step(self, name: NodeName, group: asyncio.TaskGroup) -> None:
+        decision = reconcile(name, self._store.state, self._clock.now())
+        running = self._running.get(name)
+        if running is not None:
+            if not self._still_wanted(running, decision):
+                running.task.cancel()
+            return
+        match decision:
+            case Record(event=event):
+                self._store.dispatch(event)
+            case Hold(until=until) | Done(until=until):
+                if until is not None:
+                    self._queue.add_at(name, self._clock.loop_time(until))
+            case Act(action=action):
+                self._start(name, action, group)
+            case _:
+                assert_never(decision)
+
+    @staticmethod
+    def _still_wanted(running: _Running, decision: Decision) -> bool:
+        return isinstance(decision, Act) and work.wanted(decision.action) == running.wanted
+
+    def _start(self, name: NodeName, action: Action, group: asyncio.TaskGroup) -> None:
+        kind = work.kind(action)
+        if sum(r.kind is kind for r in self._running.values()) >= self._bounds[kind]:
+            self._waiting[kind][name] = None
+            return
+        wanted = work.wanted(action)
+        self._idle.clear()
+        task = group.create_task(self._act(name, action), name=f"{kind.value} {name}")
+        self._running[name] = _Running(task, wanted, kind)
+        self._store.dispatch(AttemptStarted(name, kind.value, wanted, self._clock.now()))
+
+    async def _act(self, name: NodeName, action: Action) -> None:
+        stopwatch = _Stopwatch(self._clock)
+        facts: tuple[Event, ...] = ()
+        outcome, problem, transient = AttemptOutcome.CANCELLED, None, False
+        try:
+            facts = await self._worker.do(action, stopwatch.begin)
+            outcome = AttemptOutcome.SUCCEEDED
+        except (TransientError, PermanentError) as error:  # anything else is a bug: it ends us
+            outcome, problem = AttemptOutcome.FAILED, error.problem
+            transient = isinstance(error, TransientError)
+        except asyncio.CancelledError:
+            if self._running[name].on_request:
+                hint = "trigger it to try again"
+                outcome = AttemptOutcome.FAILED
+                problem = Problem(Code.CANCELLED, "cancelled on request", hint=hint)
+            raise
+        finally:
+            self._finish(name)
+            now = self._clock.now()
+            for fact in facts:
+                self._store.dispatch(fact)
+            ended = AttemptEnded(name, outcome, now, problem, transient, stopwatch.end())
+            self._store.dispatch(ended)
+
+    def _finish(self, name: NodeName) -> None:
+        kind = self._running.pop(name).kind
+        waiting, self._waiting[kind] = self._waiting[kind], {}
+        for other in waiting:
+            self._queue.add(other)
+        if not self._running:
+            self._idle.set()

@@ -1,0 +1,58 @@
+"""The one place that holds state, and the one way to change it.
+
+Lives on the event loop's thread; there is no lock because nobody else writes.  Who wants to know
+is told which nodes an event may concern (`core.wake`), and at which revision a node was last
+concerned is kept, so that a reader who comes back later is told only what is new to him.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from tiltd.core.reduce import reduce
+from tiltd.core.wake import wake
+from tiltd.model.events import Event
+from tiltd.model.names import NodeName
+from tiltd.model.state import State
+
+Listener = Callable[[State, State, frozenset[NodeName]], None]
+
+
+class Store:
+    """From another thread: `loop.call_soon_threadsafe(store.dispatch, event)`."""
+
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state or State()
+        self.concerned: dict[NodeName, int] = {}
+        self._changed, self._closed = asyncio.Event(), False
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener(old, new, nodes)` after each event, on the loop."""
+        self._listeners.append(listener)
+
+    def dispatch(self, event: Event) -> None:
+        """Fold `event` into the state and tell everyone."""
+        old, new = self.state, reduce(self.state, event)
+        self.state = new
+        nodes = wake(old, new, event)
+        self.concerned.update(dict.fromkeys(nodes, new.revision))
+        for listener in self._listeners:
+            listener(old, new, nodes)
+        self._tell()
+
+    def close(self) -> None:
+        """End every reader's `snapshots`, so that open streams don't hold up a shutdown."""
+        self._closed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def snapshots(self) -> AsyncIterator[State]:
+        """The newest state, again after each change; a slow reader skips, and holds up nobody."""
+        while not self._closed:
+            changed, state = self._changed, self.state
+            yield state
+            if not self._closed:
+                await changed.wait()

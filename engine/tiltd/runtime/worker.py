@@ -1,0 +1,225 @@
+"""Does one action in the outside world, and says what followed.
+
+Each action has a log of its own: the lines go under the resource that it is done for.  The worker
+knows the ports and nothing behind them; it keeps no state beyond the cluster that the session is
+connected to.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from tiltd.core import diff, live
+from tiltd.core import graph as graphs
+from tiltd.model import events
+from tiltd.model.actions import (
+    Action,
+    Apply,
+    Connect,
+    EnsureImage,
+    LoadTiltfile,
+    Look,
+    ReadInputs,
+    RunCommand,
+    Serve,
+)
+from tiltd.model.names import ImageName, ResourceName
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import SessionSpec
+from tiltd.ports import (
+    Cluster,
+    Contexts,
+    Images,
+    Inputs,
+    Loaded,
+    Log,
+    PermanentError,
+    Phase,
+    Processes,
+    Tiltfiles,
+)
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.logs import LogStore
+from tiltd.runtime.store import Store
+from tiltd.runtime.threads import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The ports, each with what stands behind it."""
+
+    tiltfiles: Tiltfiles
+    contexts: Contexts
+    inputs: Inputs
+    images: Images
+    processes: Processes
+    clusters: Callable[[str], Cluster]
+
+
+class Worker:
+    """See the module.
+
+    Args:
+        outside: the ports.
+        store: read for the session and the project; facts go back through the controller.
+        logs: where the lines go.
+        pool: for computations that would hold up the loop.
+    """
+
+    def __init__(
+        self, outside: Outside, store: Store, logs: LogStore, pool: Pool, clock: Clock
+    ) -> None:
+        self._outside, self._store, self._logs = outside, store, logs
+        self._pool, self._clock = pool, clock
+        self._cluster: Cluster | None = None
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster that the session is connected to."""
+        return self._cluster
+
+    async def forget(self) -> None:
+        """Close the connection to the cluster: the session is over."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            await cluster.close()
+
+    async def do(self, action: Action, phase: Phase) -> tuple[events.Event, ...]:
+        """Do `action`; the facts that follow."""
+        match action:
+            case LoadTiltfile():
+                return await self._load(action)
+            case Connect():
+                return await self._connect()
+            case Look():
+                return await self._look(action)
+            case ReadInputs():
+                return await self._read(action)
+            case EnsureImage():
+                return await self._ensure(action, phase)
+            case Apply():
+                return await self._apply(action, phase)
+            case RunCommand():
+                return await self._run(action)
+            case Serve():
+                return await self._serve(action)
+            case _:
+                assert_never(action)
+
+    @property
+    def _spec(self) -> SessionSpec:
+        session = self._store.state.session
+        if session is None:
+            raise RuntimeError("work without a session")
+        return session.spec
+
+    async def _load(self, action: LoadTiltfile) -> tuple[events.Event, ...]:
+        context = await self._outside.contexts.read(self._spec)
+        log = self._logs.writer("", "tiltfile")
+        loaded: Loaded = await self._outside.tiltfiles.load(self._spec, context, log)
+        self._logs.scrub(loaded.secrets)
+        for place, warning in loaded.project.warnings:
+            log.write(f"{place}: {warning}\n" if place else f"{warning}\n", level="warn")
+        namespace = loaded.kube_context.namespace
+        try:
+            graph = await self._pool.run(graphs.build, loaded.project, namespace)
+        except graphs.CircleError as error:
+            message = f"these wait for each other: {error}"
+            hint = "take out one of resource_deps, FROM or image_deps in this circle"
+            raise PermanentError(Problem(Code.TILTFILE, message, hint=hint)) from error
+        generation = action.generation
+        return (events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, generation),)
+
+    async def _connect(self) -> tuple[events.Event, ...]:
+        state = self._store.state
+        await self.forget()
+        self._cluster = self._outside.clusters(state.label)
+        info = await self._cluster.connect(self._spec, state.kube_context)
+        return (events.Connected(info),)
+
+    def _connected(self) -> Cluster:
+        if self._cluster is None:
+            raise RuntimeError("work on a cluster before there is one")
+        return self._cluster
+
+    async def _look(self, action: Look) -> tuple[events.Event, ...]:
+        found = await self._connected().look(action.scopes)
+        state = self._store.state
+        known = [
+            (live.find(state.graph.manifests, f.body, state.kube_context.namespace), f.body)
+            for f in found
+        ]
+        ours = {name: body for name, body in known if name is not None}
+        return (events.Looked(action.scopes, ours),)
+
+    async def _read(self, action: ReadInputs) -> tuple[events.Event, ...]:
+        digest = await self._outside.inputs.digest(action.image.build)
+        return (events.InputsRead(action.image.name, action.generation, digest),)
+
+    async def _ensure(self, action: EnsureImage, phase: Phase) -> tuple[events.Event, ...]:
+        log = self._image_log(action.image.name)
+        ready = await self._outside.images.ensure(action, self._spec, log, phase)
+        return (events.ImageBuilt(action.image.name, ready),)
+
+    def _image_log(self, image: ImageName) -> Log:
+        """An image's lines go under the first resource that deploys it."""
+        state = self._store.state
+        for name, manifest in state.graph.manifests.items():
+            if image in manifest.images:
+                return self._logs.writer(state.graph.resource_of[name], f"build/{image}")
+        return self._logs.writer("", f"build/{image}")
+
+    async def _apply(self, action: Apply, phase: Phase) -> tuple[events.Event, ...]:
+        phase("apply")
+        name = action.manifest.id
+        state = self._store.state
+        log = self._logs.writer(state.graph.resource_of[name], "apply")
+        known = state.applied.get(name)
+        before = known.body if known is not None else state.found.get(name)
+        answer = await self._connected().apply(action.body, action.timeout)
+        for field in answer.conflicts:
+            log.write(f"{name}: took over {field} from another manager\n", level="warn")
+        await self._tell(action, before, recreated=answer.recreated, log=log)
+        now = self._clock.now()
+        return (events.ObjectApplied(name, action.key, answer.body, now, changed=True),)
+
+    async def _tell(
+        self, action: Apply, before: Mapping[str, object] | None, *, recreated: bool, log: Log
+    ) -> None:
+        """One line about what an apply changed."""
+        name = action.manifest.id
+        if recreated:
+            log.write(f"{name}: deleted and made anew, because a fixed field changed\n")
+        elif before is None:
+            log.write(f"{name}: applied\n")
+        else:
+            changes = await self._pool.run(diff.between, before, action.body)
+            told = "; ".join(str(c) for c in changes[:5]) or "nothing that shows"
+            more = f" and {len(changes) - 5} more" if changes[5:] else ""
+            log.write(f"{name}: changed {told}{more}\n")
+
+    async def _run(self, action: RunCommand) -> tuple[events.Event, ...]:
+        log = self._logs.writer(action.resource, "command")
+        code = await self._outside.processes.run(action.command, self._spec.env, log)
+        if code != 0:
+            raise PermanentError(_command_failed(action.resource, code))
+        return (events.CommandDone(action.resource, action.key),)
+
+    async def _serve(self, action: Serve) -> tuple[events.Event, ...]:
+        log = self._logs.writer(action.resource, "serve")
+        name = action.resource
+        await self._outside.processes.serve(
+            action.command,
+            self._spec.env,
+            action.probe,
+            log,
+            lambda status: self._store.dispatch(events.ServeChanged(name, status)),
+            action.key,
+        )
+        return ()
+
+
+def _command_failed(resource: ResourceName, code: int) -> Problem:
+    ended = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
+    message = f"the command of {resource} {ended}"
+    return Problem(Code.COMMAND, message, hint="its output is in the log above")
