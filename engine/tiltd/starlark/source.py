@@ -145,7 +145,7 @@ class _Scanner:
         self.indents = [0]
         self.indent = 0
         self.line_start = True
-        self.after = ""  # the kind of the last token that matters: "string", "number" or ""
+        self.after_string = False
 
     def fail(self, offset: int, message: str, hint: str = "") -> NoReturn:
         line = bisect.bisect_right(self.starts, offset)
@@ -237,7 +237,7 @@ class _Scanner:
         if len(self.chain) == 1:
             self.chain[0] = self.lambdas = 0
             self.line_start = True
-            self.after = ""
+            self.after_string = False
 
     def deepen(self, offset: int, levels: int = 1) -> None:
         self.chain[-1] += levels
@@ -249,17 +249,13 @@ class _Scanner:
     def name(self, name: str, offset: int) -> None:
         if name in _RESERVED:
             self.fail(offset, f"{name} is a reserved word", _RESERVED[name])
-        if self.after == "number":
-            self.fail(offset, f"number followed by {name}", "separate them with a space")
         if name in _NESTING_WORDS:
             self.deepen(offset)
             self.lambdas += name == "lambda"
-        self.after = "name"
+        self.after_string = False
         self.out.append(_DISGUISES.get(name, name))
 
     def number(self, number: str, offset: int) -> None:
-        if self.after == "number":
-            self.fail(offset, "unexpected number after a number")
         if number[0] == "0" and number.isdigit() and number.strip("0"):
             self.fail(offset, "obsolete form of octal literal", f"write 0o{number.lstrip('0')}")
         self.out.append(number)
@@ -268,10 +264,10 @@ class _Scanner:
             # "1if x" is legal but unreadable, "1_000" and "1j" are Python's own.
             hint = "write it without _" if following == "_" else "separate them with a space"
             self.fail(offset + len(number), f"number followed by {following}", hint)
-        self.after = "number"
+        self.after_string = False
 
     def operator(self, operator: str, offset: int) -> None:
-        self.after = ""
+        self.after_string = False
         self.out.append(operator)
         match operator:
             case "(" | "[" | "{":
@@ -305,7 +301,7 @@ class _Scanner:
                 self.fail(offset, f"unexpected character {char!r}")
 
     def string(self, token: re.Match[str], offset: int) -> int:
-        if self.after == "string":
+        if self.after_string:
             self.fail(
                 offset, "adjacent string literals don't join", "put + between them, or a comma"
             )
@@ -324,7 +320,7 @@ class _Scanner:
         if not content.isascii():
             self.encoding(content, body_start, is_bytes="b" in prefix)
         self.out.append(self.text[offset : body.end()])
-        self.after = "string"
+        self.after_string = True
         return body.end()
 
     def encoding(self, content: str, start: int, *, is_bytes: bool) -> None:
