@@ -1,0 +1,196 @@
+"""HTTP to one API server, on aiohttp: the only module that knows that library.
+
+One connector for everything, without a limit of its own (whoever sends requests bounds them;
+each watch and log holds a connection).  Answers are not compressed: most clusters here are on the
+same machine, where unpacking costs more than sending.
+
+A 401 loads the credentials anew, once, and tries again: tokens expire earlier than they say when
+they are revoked.
+"""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from tiltd.adapters.kubernetes.credentials import Access, Credentials
+from tiltd.adapters.kubernetes.wire import NoAnswer, Reply, Request, Trouble
+from tiltd.model.desired import JSON
+
+_CONNECT_SECONDS = 5.0
+_RELOAD_PAUSE = 5.0
+_UNAUTHORIZED = 401
+_READ_BUFFER = 2**18
+
+
+class Connection:
+    """A `Wire`; open it first, close it in the end."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._session: aiohttp.ClientSession | None = None
+        self._access: Access | None = None
+        self._loaded_at = 0.0
+        self._loading = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Load the credentials."""
+        await self._fresh()
+
+    async def close(self) -> None:
+        """End every request and stream."""
+        if self._session:
+            await self._session.close()
+
+    async def ask(self, request: Request) -> Reply:
+        """See `Wire`."""
+        within = aiohttp.ClientTimeout(total=request.seconds, sock_connect=_CONNECT_SECONDS)
+        async with self._answer(request, within) as response:
+            return await _whole(response)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncGenerator["_Stream"]:
+        """See `Wire`."""
+        within = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT_SECONDS, sock_read=request.seconds
+        )
+        async with self._answer(request, within) as response:
+            yield _Stream(response)
+
+    @asynccontextmanager
+    async def _answer(
+        self, request: Request, within: aiohttp.ClientTimeout
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        try:
+            response = await self._send(request, within)
+            if response.status == _UNAUTHORIZED and await self._reload():
+                response.release()
+                response = await self._send(request, within)
+            async with response:
+                yield response
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            raise _no_answer(error) from error
+
+    async def _send(
+        self, request: Request, within: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        session, access = await self._fresh()
+        headers = [*access.headers, ("Accept", request.accept)]
+        data = None
+        if request.body is not None:
+            headers.append(("Content-Type", request.content_type))
+            data = json.dumps(request.body, separators=(",", ":")).encode()
+        options: dict[str, Any] = {"server_hostname": access.server_name or None}
+        return await session.request(
+            request.method,
+            access.server + request.path,
+            params=request.query,
+            data=data,
+            headers=headers,
+            timeout=within,
+            proxy=access.proxy or None,
+            ssl=access.tls if access.tls is not None else True,
+            allow_redirects=False,
+            **options,
+        )
+
+    async def _fresh(self) -> tuple[aiohttp.ClientSession, Access]:
+        access = self._access
+        if self._session is None or access is None or access.expires_at <= time.time():
+            async with self._loading:
+                if self._access is access:  # nobody else has loaded them while we waited
+                    await self._load()
+        assert self._session is not None  # noqa: S101  _load() has set both
+        assert self._access is not None  # noqa: S101  as above
+        return self._session, self._access
+
+    async def _reload(self) -> bool:
+        """Load anew, unless that was just done; whether it was."""
+        async with self._loading:
+            if time.time() - self._loaded_at > _RELOAD_PAUSE:
+                await self._load()
+                return True
+            return False
+
+    async def _load(self) -> None:
+        self._access = await self._credentials.load()
+        self._loaded_at = time.time()
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                headers={"User-Agent": "tiltd"},
+                skip_auto_headers=("Accept-Encoding",),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=_READ_BUFFER,
+                trust_env=False,
+            )
+
+
+class _Stream:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    async def whole(self) -> Reply:
+        return await _whole(self._response)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        async for piece in self._response.content.iter_any():
+            yield piece
+
+
+async def refresh(config: JSON, tls: ssl.SSLContext) -> JSON:
+    """Ask an OpenID provider for new tokens (RFC 6749, 6; OpenID Connect Discovery 1.0, 4).
+
+    Raises:
+        ValueError: the provider refuses.
+    """
+    issuer = str(config["idp-issuer-url"]).rstrip("/")
+    secret = aiohttp.BasicAuth(str(config["client-id"]), str(config.get("client-secret") or ""))
+    form = {"grant_type": "refresh_token", "refresh_token": str(config["refresh-token"])}
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with session.get(f"{issuer}/.well-known/openid-configuration", ssl=tls) as found:
+            endpoint = str((await found.json())["token_endpoint"])
+        async with session.post(endpoint, data=form, auth=secret, ssl=tls) as response:
+            if not response.ok:
+                raise ValueError(f"{issuer} refuses to refresh the token: {response.status}")
+            answer: JSON = await response.json()
+            return answer
+
+
+async def _whole(response: aiohttp.ClientResponse) -> Reply:
+    return Reply(response.status, response.headers, await response.read())
+
+
+def _no_answer(error: Exception) -> NoAnswer:
+    trouble, words = _why(error)
+    return NoAnswer(trouble, words)
+
+
+def _why(error: Exception) -> tuple[Trouble, str]:
+    answer = (Trouble.CLOSED, str(error) or "the connection was closed")
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            answer = Trouble.NO_SUCH_HOST, f"there is no host {error.host!r}"
+        case aiohttp.ClientConnectorCertificateError():
+            answer = Trouble.TLS, str(error.certificate_error)
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            answer = Trouble.TLS, str(error)
+        case aiohttp.ClientConnectorError():
+            answer = Trouble.REFUSED, error.os_error.strerror or str(error.os_error)
+        case TimeoutError():
+            answer = Trouble.TIMEOUT, "no answer in time"
+        case aiohttp.InvalidURL():
+            answer = Trouble.NO_SUCH_HOST, f"{error.url!s} is no URL"
+        case _:
+            pass
+    return answer
