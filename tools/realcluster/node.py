@@ -47,7 +47,10 @@ def services(folders: settings.Folders) -> Sequence[process.Service]:
 
 
 def configure(folders: settings.Folders) -> None:
-    """Write the configuration of all of them."""
+    """Write the configuration of all of them; what is right already is not touched.
+
+    kube-proxy ends when its configuration's file is written, even with the same content.
+    """
     state = folders.state
     hosts = state / "registries" / settings.REGISTRY
     for folder in (
@@ -58,21 +61,21 @@ def configure(folders: settings.Folders) -> None:
         state / "manifests",
     ):
         folder.mkdir(parents=True, exist_ok=True)
-    (hosts / "hosts.toml").write_text(_REGISTRY_HOSTS)
-    (state / "containerd.toml").write_text(
-        _CONTAINERD_CONFIG.format(
-            state=state,
-            socket=folders.containerd_socket,
-            pause=settings.PAUSE_IMAGE,
-            plugins=_CNI_PLUGINS,
-        )
+    containerd_config = _CONTAINERD_CONFIG.format(
+        state=state,
+        socket=folders.containerd_socket,
+        pause=settings.PAUSE_IMAGE,
+        plugins=_CNI_PLUGINS,
     )
-    for path, content in (
-        (state / "cni" / "10-tiltd.conflist", _cni(folders)),
-        (state / "kubelet.json", _kubelet(folders)),
-        (state / "kube-proxy.json", _proxy(folders)),
+    for path, text in (
+        (hosts / "hosts.toml", _REGISTRY_HOSTS),
+        (state / "containerd.toml", containerd_config),
+        (state / "cni" / "10-tiltd.conflist", json.dumps(_cni(folders), indent=1)),
+        (state / "kubelet.json", json.dumps(_kubelet(folders), indent=1)),
+        (state / "kube-proxy.json", json.dumps(_proxy(folders), indent=1)),
     ):
-        path.write_text(json.dumps(content, indent=1))
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
 
 
 def import_images(folders: settings.Folders, *archives: Path) -> None:
