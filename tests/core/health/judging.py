@@ -1,4 +1,4 @@
-"""How the tests of this folder ask for a verdict: at a second after `T0`, in the world of one test."""
+"""How the tests of this folder ask for a verdict: at a second after `T0`, in a world of one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

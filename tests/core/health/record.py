@@ -68,7 +68,7 @@ _CLAIM: Final[Json] = {
 _DENY = "trap '' TERM; while :; do sleep 1; done"
 
 # What to apply, and a word that the recording must contain before it is taken.
-_CASES: Final[Mapping[str, tuple[Json, str]]] = {
+CASES: Final[Mapping[str, tuple[Json, str]]] = {
     "healthy": (_deployment(_container()), '"availableReplicas": 1'),
     "stateful-set": (
         _workload("StatefulSet", _pod_spec(_container()), serviceName="app"),
@@ -102,7 +102,10 @@ _CASES: Final[Mapping[str, tuple[Json, str]]] = {
         '"reason": "CreateContainerConfigError"',
     ),
     "mount-missing": (
-        _deployment(_container(), volumes=[{"name": "settings", "configMap": {"name": "absent"}}]),
+        _deployment(
+            _container(volumeMounts=[{"name": "settings", "mountPath": "/settings"}]),
+            volumes=[{"name": "settings", "configMap": {"name": "absent"}}],
+        ),
         '"reason": "FailedMount"',
     ),
     "unschedulable": (
@@ -115,11 +118,11 @@ _CASES: Final[Mapping[str, tuple[Json, str]]] = {
     ),
     "out-of-memory": (
         _deployment(_container("tail /dev/zero", resources={"limits": {"memory": "16Mi"}})),
-        '"reason": "OOMKilled"',
+        '"restartCount": 3',
     ),
     "liveness": (
         _deployment(_container(_DENY, livenessProbe=_probe(exec={"command": ["false"]}))),
-        '"restartCount": 1',
+        '"restartCount": 3',
     ),
     "readiness": (
         _deployment(_container(readinessProbe=_probe(tcpSocket={"port": 9}))),
@@ -165,7 +168,7 @@ def _look(namespace: str, kind: str) -> Json:
 
 
 def _record(case: str) -> Json:
-    manifest, sign = _CASES[case]
+    manifest, sign = CASES[case]
     namespace = f"{_SPACE}-{case}"
     with _namespace(namespace):
         began = time.time()
@@ -195,7 +198,8 @@ def _normalised(recording: Json, namespace: str) -> Json:
             row = cast("Json", value)
             return {k: walk(v, k) for k, v in row.items() if k not in _NOISE}
         if isinstance(value, list):
-            return [walk(item) for item in cast("list[Any]", value)]
+            listed: list[Any] = value
+            return [walk(item) for item in listed]
         if key in {"uid", "controller-uid", "batch.kubernetes.io/controller-uid"}:
             return ids.setdefault(value, f"uid-{len(ids)}")
         if isinstance(value, str):
@@ -227,7 +231,7 @@ _NOISE: Final = frozenset(
 def main(wanted: list[str], tell: Callable[[str], Any]) -> None:
     """Record the `wanted` cases, or all."""
     DATA.mkdir(exist_ok=True)
-    for case in wanted or list(_CASES):
+    for case in wanted or list(CASES):
         recording = _normalised(_record(case), f"{_SPACE}-{case}")
         (DATA / f"{case}.json").write_text(json.dumps(recording, indent=1, sort_keys=True) + "\n")
         tell(f"{case}\n")

@@ -18,7 +18,8 @@ NAMED = f'{PULL}"docker.io/library/nope:1": '
             id="containerd, tag not found",
         ),
         pytest.param(
-            f'Back-off pulling image "nope:1": ErrImagePull: {NAMED}docker.io/library/nope:1: not found',
+            'Back-off pulling image "nope:1": ErrImagePull: '
+            f"{NAMED}docker.io/library/nope:1: not found",
             images.NOT_FOUND,
             id="containerd, not found, in the words of the back-off",
         ),
@@ -75,7 +76,7 @@ NAMED = f'{PULL}"docker.io/library/nope:1": '
         pytest.param(
             "failed to copy: httpReadSeeker: failed open: unexpected status code "
             "https://registry-1.docker.io/v2/library/nope/manifests/1: 429 Too Many Requests - "
-            "Server message: toomanyrequests: You have reached your unauthenticated pull rate limit.",
+            "Server message: toomanyrequests: You have reached your unauthenticated limit.",
             images.THROTTLED,
             id="Docker Hub's rate limit, which speaks of authentication too",
         ),
@@ -98,7 +99,7 @@ NAMED = f'{PULL}"docker.io/library/nope:1": '
         ),
         pytest.param("failed to copy: unexpected EOF", images.UNREACHABLE, id="cut off"),
         pytest.param(
-            f"{NAMED}unexpected status from HEAD request to http://localhost:5000/v2/nope/manifests/1: "
+            f"{NAMED}unexpected status from HEAD request to http://localhost:5000/v2/nope: "
             "503 Service Unavailable",
             images.UNREACHABLE,
             id="registry is starting up",
@@ -109,7 +110,7 @@ NAMED = f'{PULL}"docker.io/library/nope:1": '
             id="plain registry",
         ),
         pytest.param(
-            f"{HEAD}tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            f"{HEAD}tls: failed to verify: x509: certificate signed by unknown authority",
             images.TLS,
             id="own CA",
         ),
@@ -131,7 +132,7 @@ def test_a_pull_message_has_a_cause(message: str, cause: images.Cause) -> None:
 )
 def test_the_image_s_own_name_decides_nothing(image: str) -> None:
     message = (
-        f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: '
+        f'failed to pull image "{image}": failed to resolve reference "{image}": {image}: '
         f'failed to do request: Head "https://{image}": EOF'
     )
     assert images.classify(message, image) == images.UNREACHABLE

@@ -319,11 +319,21 @@ def test_what_a_program_said_last_is_part_of_the_sentence() -> None:
 def test_a_kill_by_the_liveness_probe_is_a_crash_in_the_probe_s_words() -> None:
     web = pod(box(back_off(), restarts=1, last=ended(137, at=80)))
     events = [
-        event(web, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404",
-              at=79, container="main"),
-        event(web, "Killing", "Container main failed liveness probe, will be restarted", at=79,
-              container="main"),
-    ]  # fmt: skip
+        event(
+            web,
+            "Unhealthy",
+            "Liveness probe failed: HTTP probe failed with statuscode: 404",
+            at=79,
+            container="main",
+        ),
+        event(
+            web,
+            "Killing",
+            "Container main failed liveness probe, will be restarted",
+            at=79,
+            container="main",
+        ),
+    ]
     worst = judge(web, events=events).worst
     assert worst.verdict is Verdict.FAILING
     assert "killed because its liveness probe failed" in worst.message

@@ -24,23 +24,15 @@ from tiltd.core.health.fields import Obj
 
 Key = tuple[str, str]  # uid of the pod, name of the container
 
-# The kubelet's back-off before restart n+1 (MaxContainerBackOff; KEP-4603 has the shorter row).
+# How long the kubelet waits before a restart, and how many crashes in a row have led to that
+# (MaxContainerBackOff; KEP-4603 has the second row).
 _BACK_OFF = re.compile(r"back-off (?:(\d+)m)?(?:(\d+)s)? restarting")
 _CRASHES_BY_SECONDS: Mapping[int, int] = {
-    10: 1,
-    20: 2,
-    40: 3,
-    80: 4,
-    160: 5,
-    300: 6,
-    1: 1,
-    2: 2,
-    4: 3,
-    8: 4,
-    16: 5,
-    32: 6,
-    60: 7,
+    **dict(zip((10, 20, 40, 80, 160, 300), range(1, 7), strict=True)),
+    **dict(zip((1, 2, 4, 8, 16, 32, 60), range(1, 8), strict=True)),
 }
+# The same from the other side: a restart after at least so many seconds was the n-th in a row.
+_RESTARTS_BY_PAUSE = ((155.0, 6), (78.0, 5), (38.0, 4), (19.0, 3), (9.0, 2), (0.0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +155,22 @@ def _baseline(container: Container, clock: Clock, began_at: float | None) -> int
     made = clock.host(fields.text(container.pod, "metadata", "creationTimestamp"))
     if began_at is None or made is None or made + RESOLUTION >= began_at:
         return 0
-    recent = backing_off(container) - 1
+    return container.restarts - min(container.restarts, _recent(container, clock, began_at))
+
+
+def _recent(container: Container, clock: Clock, began_at: float) -> int:
+    """The restarts of an older pod that count at first sight.
+
+    If it is down, all of the present row of crashes, which the kubelet's back-off tells; if it
+    runs, the last one, provided that it came after the run began.
+    """
     finished = clock.host(fields.text(container.status, "lastState", "terminated", "finishedAt"))
-    if container.running and finished is not None and finished >= began_at:
-        recent = max(recent, 1)
-    return container.restarts - min(container.restarts, max(0, recent))
-
-
-def backing_off(container: Container) -> int:
-    """For how many crashes in a row the kubelet backs off, by its own message; 0 if it doesn't."""
-    found = _BACK_OFF.search(fields.text(container.waiting, "message"))
-    if found is None:
-        return 1 if container.down else 0
-    seconds = 60 * int(found[1] or 0) + int(found[2] or 0)
-    return _CRASHES_BY_SECONDS.get(seconds, 1)
+    if container.running:
+        return 1 if finished is not None and finished >= began_at else 0
+    if found := _BACK_OFF.search(fields.text(container.waiting, "message")):
+        seconds = 60 * int(found[1] or 0) + int(found[2] or 0)
+        return _CRASHES_BY_SECONDS.get(seconds, 1) - 1
+    started = clock.host(fields.text(container.ended, "startedAt"))
+    if finished is None or started is None:
+        return 0
+    return next((n for pause, n in _RESTARTS_BY_PAUSE if started - finished >= pause), 0)

@@ -131,9 +131,8 @@ def _crashing(container: containers.Container, case: Case) -> bool:
     One that has recovered within the budget is judged by what it does now, with a warning.
     """
     track = case.track(container)
-    if case.keeper is Keeper.JOB and container.done:
-        return False
-    over = track.crashes > case.scope.limits.crash_budget
+    limited = case.keeper is not Keeper.JOB
+    over = limited and track.crashes > case.scope.limits.crash_budget
     return container.down or (over and not container.done)
 
 

@@ -124,15 +124,22 @@ class Assessment:
 
 
 def assessment(findings: Iterable[Finding]) -> Assessment:
-    """Order `findings` by weight: worse, then deeper, then in the order given.
+    """Order `findings` by weight: worse, then deeper (if healthy: shallower), then as given.
 
     Raises:
         ValueError: there are none; having nothing to say is not a verdict.
     """
-    ordered = sorted(findings, key=lambda f: (-f.verdict.value, -len(f.chain)))
+    ordered = sorted(findings, key=_weight)
     if not ordered:
         raise ValueError("an assessment needs at least one finding")
     return Assessment(tuple(ordered))
+
+
+def _weight(finding: Finding) -> tuple[int, int]:
+    """Trouble is told best by the deepest, health by the whole."""
+    depth = len(finding.chain)
+    well = finding.verdict is Verdict.HEALTHY
+    return -finding.verdict.value, depth if well else -depth
 
 
 def earliest(moments: Iterable[float | None]) -> float | None:
