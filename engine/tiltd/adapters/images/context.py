@@ -1,0 +1,220 @@
+"""What a builder gets of a `docker_build`: the Dockerfile and the context, as one tar stream.
+
+Both builders are fed the same stream, made by the code that also digests the context for the
+image's key, so that what was keyed is what is built.  It goes through a pipe from a thread of
+its own: nothing of it is ever held in memory or on disk, and when the builder goes away the
+thread ends with the broken pipe.
+
+Should reading the context fail half-way, the stream is spoiled on purpose: a tar that merely
+ends early would be taken for a whole one, and a wrong image would carry the key's tag.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import os
+import sys
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import IO
+
+from tiltd import ports
+from tiltd.core import dockerfile, dockerignore, reference
+from tiltd.model.desired import DockerBuild, Image
+from tiltd.model.names import ImageName
+from tiltd.model.problems import Code, Place, Problem
+from tiltd.runtime import buildcontext
+
+DOCKERFILE = buildcontext.DOCKERFILE
+_SPOILED = b"\xff" * 1024
+_PIPE_SIZE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """A build, ready to be sent.
+
+    Args:
+        build: as the Tiltfile asks for it.
+        dockerfile: the text that is sent: bases replaced, no line moved.
+        build_args: with those from the environment filled in.
+        filter: what is left out of the context.
+        ignore_file: where `filter` comes from, for messages; empty if there is no such file.
+        place: of the Dockerfile (for an inline one: of the `docker_build` call).
+    """
+
+    image: Image
+    build: DockerBuild
+    dockerfile: str
+    build_args: Mapping[str, str]
+    filter: dockerignore.ContextFilter
+    ignore_file: str
+    place: Place | None
+
+    def at(self, line: int) -> Place | None:
+        """A line of the Dockerfile (0: not known); inside a Tiltfile, the call's."""
+        return self.place if self.build.inline else Place(self.build.dockerfile, line)
+
+    def write(self, out: IO[bytes]) -> None:
+        """Write the stream.
+
+        Raises:
+            ContextError: the context can't be read.
+        """
+        entries = buildcontext.entries(self.build.context, self.filter)
+        visible = None
+        if not self.filter.excludes(".dockerignore"):
+            visible = _read(Path(self.build.context, ".dockerignore"))
+        extra = buildcontext.builder_files(self.dockerfile.encode(), visible)
+        buildcontext.write_tar(out, entries, extra)
+
+
+def prepare(
+    image: Image, build: DockerBuild, bases: Mapping[ImageName, str], env: Mapping[str, str]
+) -> Prepared:
+    """Fill in everything that a builder must be told.
+
+    Args:
+        image: what is built.
+        build: how.
+        bases: by name of an image of this project, the tagged reference to build on.
+        env: the session's environment, for build args without a value.
+
+    Raises:
+        PermanentError: the Dockerfile or `.dockerignore` is wrong.
+    """
+    args = {
+        name: value
+        for name, given in build.build_args.items()
+        # Tilt takes an empty value for "from the environment" too, as the Tiltfile reader does.
+        if (value := env.get(name) if given is None else given) is not None
+    }
+    place = image.place if build.inline else Place(build.dockerfile)
+    replacements = {reference.parse(name): ref for name, ref in bases.items()}
+    try:
+        text = dockerfile.replace_base(build.contents, replacements, args, build.platform)
+    except dockerfile.DockerfileError as error:
+        shown = (
+            place if build.inline or place is None else dataclasses.replace(place, line=error.line)
+        )
+        within = f" (line {error.line} of dockerfile_contents)" if build.inline else ""
+        raise ports.PermanentError(
+            Problem(
+                Code.BUILD,
+                f"the Dockerfile of {image.name} is wrong{within}: {error.reason}",
+                place=shown,
+                hint=error.hint,
+            )
+        ) from error
+    excludes, ignore_file = _filter(build)
+    return Prepared(image, build, text, args, excludes, ignore_file, place)
+
+
+def _filter(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str]:
+    names = dockerignore.file_names(build.context, None if build.inline else build.dockerfile)
+    text, source = "", ""
+    for name in names:
+        if (content := _read(Path(name))) is not None:
+            text, source = content.decode(errors="surrogateescape"), name
+            break
+    try:
+        found = dockerignore.context_filter(
+            build.context, dockerignore=text, ignore=build.ignore, only_paths=build.only
+        )
+    except dockerignore.InvalidPatternError as error:
+        raise ports.PermanentError(
+            Problem(
+                Code.INPUT,
+                f"an ignore pattern can't be read: {error}",
+                place=Place(source, error.line) if source else None,
+            )
+        ) from error
+    return found, source
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ports.PermanentError(
+            Problem(
+                Code.INPUT,
+                f"{file} can't be read: {error.strerror}",
+                place=Place(str(file)),
+                hint="make it a readable file, or remove it",
+            )
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def stream(prepared: Prepared) -> AsyncGenerator[int]:
+    """Yield the end of a pipe from which the stream can be read.
+
+    The descriptor is closed at the end; who hands it to another process may do so as it is.
+
+    Raises:
+        PermanentError: the context is missing or can't be read.
+        TransientError: it changed while it was read.
+    """
+    source, sink = os.pipe()
+    with contextlib.suppress(OSError):  # a user may be out of pipe space: then it stays small
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    writer = _Writer(prepared, sink)
+    try:
+        yield source
+    finally:
+        os.close(source)  # the writer's end, if it is still writing
+        await writer.ended()
+        # What is wrong with the context is why the builder failed; a cancelled task stays one.
+        if writer.error is not None and not isinstance(sys.exception(), asyncio.CancelledError):
+            raise _translated(writer.error) from writer.error
+
+
+class _Writer:
+    """Writes the stream in a daemonic thread; ends at the latest when nobody reads it."""
+
+    def __init__(self, prepared: Prepared, sink: int) -> None:
+        self.error: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._prepared, self._sink = prepared, sink
+        threading.Thread(target=self._run, name="build-context", daemon=True).start()
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        await self._ended.wait()
+
+    def _run(self) -> None:
+        try:
+            with contextlib.suppress(BrokenPipeError), os.fdopen(self._sink, "wb") as sink:
+                self._write(sink)
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _write(self, sink: IO[bytes]) -> None:
+        try:
+            self._prepared.write(sink)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again by `stream`, on the loop
+            self.error = error
+            sink.write(_SPOILED)
+
+
+def _translated(error: Exception) -> Exception:
+    match error:
+        case buildcontext.ContextChangedError():
+            return ports.TransientError(_problem(error))
+        case buildcontext.ContextError():
+            return ports.PermanentError(_problem(error))
+        case _:
+            return error
+
+
+def _problem(error: buildcontext.ContextError) -> Problem:
+    return Problem(Code.INPUT, error.reason, place=Place(error.path), hint=error.hint)

@@ -1,0 +1,283 @@
+"""Has an image: finds it, or makes it; the adapter behind `ports.Images`.
+
+An image's tag is its key, so a tag that is there already is the image.  The registry is asked
+first, since what it has needs no engine at all; then the engine; only then is it built.
+
+Where the command of a `custom_build` puts the image by itself (`disable_push`,
+`skips_local_docker`, `outputs_image_ref_to`) an image in the engine proves nothing about where
+it has to be: then only the registry's word counts, and without it the command runs, as in Tilt.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from tiltd import ports
+from tiltd.adapters.images import (
+    buildx,
+    classic,
+    context,
+    credentials,
+    custom,
+    dockerconfig,
+    engine,
+    events,
+    failures,
+    pushing,
+    registry,
+)
+from tiltd.adapters.images import endpoint as endpoints
+from tiltd.core import dockerfile, reference
+from tiltd.model.actions import EnsureImage
+from tiltd.model.desired import CustomBuild, DockerBuild
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import ImageReady, SessionSpec
+from tiltd.runtime import threads
+
+_SHORT_CALLS = 4
+_DOCKER_VARIABLES = ("PATH", "HOME", "DOCKER_CONFIG")
+
+
+class DockerImages:
+    """Implements `ports.Images` by Docker Engine, BuildKit and registries.
+
+    Args:
+        processes: runs the commands of `custom_build`.
+        push_patience: how long a push goes on trying, in seconds.
+    """
+
+    def __init__(
+        self, processes: ports.Processes, *, push_patience: float = pushing.PATIENCE
+    ) -> None:
+        self._processes = processes
+        self._patience = push_patience
+        self._pool = threads.Pool("docker", _SHORT_CALLS)
+        self._credentials = credentials.Credentials()
+        self._engines: dict[endpoints.Endpoint, engine.Engine] = {}
+        self._buildx: dict[tuple[str | None, ...], bool] = {}
+        self._buildx_lock = asyncio.Lock()
+
+    async def ensure(
+        self, action: EnsureImage, spec: SessionSpec, log: ports.Log, phase: ports.Phase
+    ) -> ImageReady:
+        """Find the image, or build and push it. See `ports.Images`."""
+        config = dockerconfig.read(spec.env)
+        return await _Ensuring(self, action, spec, config, log, phase).run()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for each in self._engines.values():
+            await each.close()
+        self._pool.close()
+
+    def engine(self, env: Mapping[str, str], config: dockerconfig.Config) -> engine.Engine:
+        """The engine of a session."""
+        where = endpoints.resolve(env, config)
+        return self._engines.setdefault(where, engine.Engine(where, self._pool))
+
+    async def has_buildx(self, env: Mapping[str, str]) -> bool:
+        """Whether the session's docker has buildx; asked once for each environment."""
+        key = tuple(env.get(name) for name in _DOCKER_VARIABLES)
+        async with self._buildx_lock:
+            if key not in self._buildx:
+                self._buildx[key] = await buildx.is_there(env)
+            return self._buildx[key]
+
+    async def credential(
+        self, host: str, config: dockerconfig.Config, env: Mapping[str, str], log: ports.Log
+    ) -> credentials.Credential | None:
+        """Who the user is at a registry."""
+        return await self._credentials.get(host, config, env, log)
+
+    async def command(
+        self, action: EnsureImage, build: CustomBuild, env: Mapping[str, str], log: ports.Log
+    ) -> EnsureImage:
+        """Run a `custom_build`; the action with the names of what it made."""
+        refs = await custom.run(action, build, self._processes, env, log)
+        return dataclasses.replace(action, refs=refs)
+
+    @property
+    def patience(self) -> float:
+        """How long a push goes on trying, in seconds."""
+        return self._patience
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Ensuring:
+    """One `ensure`."""
+
+    images: DockerImages
+    action: EnsureImage
+    spec: SessionSpec
+    config: dockerconfig.Config
+    log: ports.Log
+    phase: ports.Phase
+
+    async def run(self) -> ImageReady:
+        self.phase("find")
+        if ready := await self._in_registry():
+            return ready
+        if self._puts_itself():
+            return await self._build()
+        found = await self._in_engine(self.action.refs.local)
+        if found is None or not self._fits(found):
+            return await self._build()
+        if not self.action.refs.push:
+            return self.ready(found.id, reused="engine")
+        return self.ready(await self._push(), reused="engine")
+
+    def _puts_itself(self) -> bool:
+        """Whether it is the build's own business where the image goes."""
+        build = self.action.image.build
+        return isinstance(build, CustomBuild) and bool(
+            build.disable_push or build.skips_local_docker or build.outputs_image_ref_to
+        )
+
+    async def _in_registry(self) -> ImageReady | None:
+        if not self.action.refs.push and not self._puts_itself():
+            return None
+        ref = reference.parse(self.action.refs.local)
+        env = self.spec.env
+        credential = await self.images.credential(ref.domain, self.config, env, self.log)
+        match await registry.has(ref, self._platform(), credential, env):
+            case registry.Present(digest):
+                return self.ready(digest, reused="registry")
+            case registry.Unknown(reason):
+                self.log.write(f"can't tell whether {ref.domain} has it: {reason}\n")
+            case registry.Absent():
+                pass
+        return None
+
+    def _platform(self) -> str:
+        build = self.action.image.build
+        return build.platform if isinstance(build, DockerBuild) else ""
+
+    def _fits(self, found: events.EngineImage) -> bool:
+        platform = self._platform()
+        return not platform or registry.fits(
+            found.system, found.architecture, found.variant, platform
+        )
+
+    async def _in_engine(self, ref: str) -> events.EngineImage | None:
+        try:
+            return await self._engine().image(ref)
+        except events.EngineError as error:
+            image = self.action.image
+            raise failures.engine(image.name, image.place, error) from error
+
+    def _engine(self) -> engine.Engine:
+        return self.images.engine(self.spec.env, self.config)
+
+    async def _build(self) -> ImageReady:
+        self.phase("build")
+        match self.action.image.build:
+            case DockerBuild() as build:
+                return await self._docker_build(build)
+            case CustomBuild() as build:
+                return await self._custom_build(build)
+
+    async def _docker_build(self, build: DockerBuild) -> ImageReady:
+        env, refs = self.spec.env, self.action.refs
+        prepared = context.prepare(self.action.image, build, self.action.bases, env)
+        if await self.images.has_buildx(env):
+            cwd = self.spec.cwd or str(Path(self.spec.tiltfile).parent)
+            if await buildx.build(prepared, refs.local, env, cwd, self.log, push=refs.push):
+                return self.ready("")
+        else:
+            docker = self._engine()
+            await classic.build(
+                prepared,
+                refs.local,
+                docker,
+                await self._base_credentials(prepared),
+                self.config.proxy_build_args(docker.endpoint.url),
+                self.log,
+            )
+        return await self.deliver()
+
+    async def _base_credentials(self, prepared: context.Prepared) -> dict[str, dict[str, str]]:
+        """For each registry that a base image comes from, and for cached layers."""
+        bases = dockerfile.base_images(
+            prepared.dockerfile,
+            prepared.build_args,
+            prepared.build.target,
+            prepared.build.platform,
+        )
+        named = [*(base.reference for base in bases), *prepared.build.cache_from]
+        found: dict[str, dict[str, str]] = {}
+        for host in sorted({domain for name in named if (domain := _domain(name))}):
+            known = await self.images.credential(host, self.config, self.spec.env, self.log)
+            if known:
+                key = credentials.HUB_KEY if host == reference.HUB else host
+                found[key] = known.auth_config()
+        return found
+
+    async def _custom_build(self, build: CustomBuild) -> ImageReady:
+        made = dataclasses.replace(
+            self, action=await self.images.command(self.action, build, self.spec.env, self.log)
+        )
+        if build.skips_local_docker:
+            return made.ready("")
+        if build.tag and not build.outputs_image_ref_to:
+            await made.retag(custom.expected(self.action, build))
+        return await made.deliver(push=not build.disable_push)
+
+    async def retag(self, source: str) -> None:
+        if await self._in_engine(source) is None:
+            raise self._not_made(source)
+        try:
+            await self._engine().tag(source, self.action.refs.local)
+        except events.EngineError as error:
+            image = self.action.image
+            raise failures.engine(image.name, image.place, error) from error
+
+    async def deliver(self, *, push: bool = True) -> ImageReady:
+        """What was built is in the engine: see that it is, then push it if that is asked for."""
+        found = await self._in_engine(self.action.refs.local)
+        if found is None:
+            raise self._not_made(self.action.refs.local)
+        if push and self.action.refs.push:
+            return self.ready(await self._push())
+        return self.ready(found.id)
+
+    def _not_made(self, ref: str) -> ports.PermanentError:
+        image = self.action.image
+        custom_hint = (
+            "the command must tag the image as $EXPECTED_REF; if it uses no Docker Engine, "
+            "set skips_local_docker=True"
+        )
+        return ports.PermanentError(
+            Problem(
+                Code.BUILD,
+                f"building {image.name} left no image {ref} in the Docker Engine",
+                place=image.place,
+                hint=custom_hint
+                if isinstance(image.build, CustomBuild)
+                else "see where the builder puts images: `docker buildx ls`",
+            )
+        )
+
+    async def _push(self) -> str:
+        self.phase("push")
+        ref = self.action.refs.local
+        host = reference.parse(ref).domain
+        credential = await self.images.credential(host, self.config, self.spec.env, self.log)
+        return await pushing.push(
+            self.action.image.name,
+            ref,
+            self._engine(),
+            credential,
+            self.log,
+            self.images.patience,
+        )
+
+    def ready(self, digest: str, *, reused: str = "") -> ImageReady:
+        return ImageReady(self.action.key, self.action.refs, digest, reused)
+
+
+def _domain(name: str) -> str:
+    try:
+        return reference.parse(name).domain
+    except reference.InvalidReferenceError:
+        return ""  # `type=registry,…` of cache_from, which only BuildKit reads
