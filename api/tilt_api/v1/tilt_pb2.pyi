@@ -497,6 +497,7 @@ class Session(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     TILTFILE_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     mode: Global___Mode.ValueType
     tiltfile_path: _builtins.str
@@ -506,6 +507,10 @@ class Session(_message.Message):
     ended_at: _builtins.float
     """Not set while it runs."""
     outcome: Global___Outcome.ValueType
+    settled: _builtins.bool
+    """The session is over and all its log lines have been written: whoever has read the log up to
+    here has read all of it.
+    """
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -543,10 +548,11 @@ class Session(_message.Message):
         limits: Global___Limits | None = ...,
         tiltfile: Global___Target | None = ...,
         cluster: Global___Target | None = ...,
+        settled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "cluster", b"cluster", "ended_at", b"ended_at", "limits", b"limits", "tiltfile", b"tiltfile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "args", b"args", "cluster", b"cluster", "context", b"context", "ended_at", b"ended_at", "id", b"id", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "outcome", b"outcome", "problems", b"problems", "started_at", b"started_at", "tiltfile", b"tiltfile", "tiltfile_path", b"tiltfile_path", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "args", b"args", "cluster", b"cluster", "context", b"context", "ended_at", b"ended_at", "id", b"id", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "outcome", b"outcome", "problems", b"problems", "settled", b"settled", "started_at", b"started_at", "tiltfile", b"tiltfile", "tiltfile_path", b"tiltfile_path", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ended_at: _TypeAlias = _typing.Literal["ended_at"]  # noqa: Y015
     _WhichOneofArgType__ended_at: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at"]  # noqa: Y015
