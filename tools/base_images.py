@@ -7,6 +7,8 @@ Both are loaded into the engine and pushed to the local registry under this very
 `FROM localhost:5000/base/python:3` works with every builder, and a cluster can run them as they
 are. What the engine and the registry already have is not made again.
 
+Debian's busybox 1.35 crashes at `wget -T`: use `timeout 5 wget …`.
+
 Run as `python3 -m tools.base_images`, with the engine and the registry up (`make engine`).
 """
 

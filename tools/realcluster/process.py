@@ -96,18 +96,22 @@ def start(folders: settings.Folders, service: Service) -> None:
     folders.logs.mkdir(parents=True, exist_ok=True)
     folders.pids.mkdir(parents=True, exist_ok=True)
     console.say(f"start {service.name}")
-    with log_of(folders, service.name).open("ab") as log:
-        child = subprocess.Popen(
-            list(service.argv),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **service.env},
-            start_new_session=True,
-        )
-    identity = identify(child.pid)
+    log = log_of(folders, service.name)
+    # No Popen: it warns of children that outlive it, which is just what these are for.
+    pid = os.posix_spawnp(
+        service.argv[0],
+        list(service.argv),
+        {**os.environ, **service.env},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    identity = identify(pid)
     if identity is None:
-        raise console.Failure(f"{service.name} ended at once", log_of(folders, service.name))
+        raise console.Failure(f"{service.name} ended at once", log)
     (folders.pids / service.name).write_text(json.dumps(dataclasses.asdict(identity)))
 
 
