@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 DATA = Path(__file__).parent / "data"
 _SPACE: Final = "tiltd-health-record"
@@ -193,23 +193,16 @@ def _normalised(recording: Json, namespace: str) -> Json:
     """Without what differs each time and matters to nobody: ids become short, addresses go."""
     ids: dict[str, str] = {}
 
-    def walk(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            row = cast("Json", value)
-            return {k: walk(v, k) for k, v in row.items() if k not in _NOISE}
-        if isinstance(value, list):
-            listed: list[Any] = value
-            return [walk(item) for item in listed]
-        if key in {"uid", "controller-uid", "batch.kubernetes.io/controller-uid"}:
-            return ids.setdefault(value, f"uid-{len(ids)}")
-        if isinstance(value, str):
-            return value.replace(namespace, "default")
-        return value
+    def tidy(row: Json) -> Json:
+        kept = {key: value for key, value in row.items() if key not in _NOISE}
+        named = {key: ids.setdefault(kept[key], f"uid-{len(ids)}") for key in _IDS & kept.keys()}
+        return kept | named
 
-    tidy: Json = walk(recording)
-    return tidy
+    result: Json = json.loads(json.dumps(recording).replace(namespace, "default"), object_hook=tidy)
+    return result
 
 
+_IDS: Final = frozenset({"uid", "controller-uid", "batch.kubernetes.io/controller-uid"})
 _NOISE: Final = frozenset(
     {
         "managedFields",

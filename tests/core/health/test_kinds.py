@@ -1,6 +1,8 @@
 """The other kinds, custom resources, the order of evaluation, and time."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.builders import k8s
 from tests.builders.k8s import back_off, box, condition, custom, ended, event, obj, pod, running
@@ -11,6 +13,7 @@ from tiltd.core.health import (
     PodReadiness,
     Verdict,
     absent,
+    assess_object,
     assess_resource,
     assessment,
 )
@@ -291,3 +294,85 @@ def test_an_object_that_never_appears_fails_at_the_deadline() -> None:
     gone = ObjectRef("Deployment", "default", "web")
     assert absent(gone, scope(10)).verdict is Verdict.PROGRESSING
     assert absent(gone, scope(301)).verdict is Verdict.FAILED
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "conditions",
+                    "type",
+                    "status",
+                    "reason",
+                    "phase",
+                    "state",
+                    "waiting",
+                    "terminated",
+                    "containerStatuses",
+                    "containers",
+                    "name",
+                    "message",
+                    "observedGeneration",
+                    "lastState",
+                    "replicas",
+                    "updateStrategy",
+                    "rollingUpdate",
+                    "ownerReferences",
+                    "finalizers",
+                    "deletionTimestamp",
+                    "restartCount",
+                    "running",
+                    "startedAt",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+KINDS = [
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+    ("v1", "Pod"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Service"),
+    (CRD, "CustomResourceDefinition"),
+    ("example.com/v1", "Widget"),
+]
+
+
+@given(st.sampled_from(KINDS), JSON, JSON, JSON)
+def test_any_shape_of_object_has_a_verdict(
+    kind: tuple[str, str], meta: object, spec: object, status: object
+) -> None:
+    api, name = kind
+    shapeless = {"apiVersion": api, "kind": name, "metadata": meta, "spec": spec, "status": status}
+    assert judge(shapeless).findings
+
+
+def test_objects_that_own_each_other_are_no_trap() -> None:
+    one, other = custom(), obj("example.com/v1", "Gadget", "g")
+    one["metadata"]["ownerReferences"] = [{"uid": other["metadata"]["uid"]}]
+    other["metadata"]["ownerReferences"] = [{"uid": one["metadata"]["uid"]}]
+    assert judge(one, 100, one, other).verdict is Verdict.HEALTHY
+
+
+def test_the_warning_events_of_a_finding_come_oldest_first() -> None:
+    web = k8s.deployment(updated=1)
+    current = k8s.replica_set(web)
+    broken = pod(box(back_off(), restarts=3), owner=current)
+    events = [
+        event(broken, "BackOff", "late", at=90, container="main"),
+        event(current, "FailedCreate", "early", at=10),
+        event(broken, "Pulled", "no warning", at=50, container="main", warning=False),
+        event(k8s.job(), "BackoffLimitExceeded", "of another object", at=60),
+    ]
+    at = scope(100, current, broken, events=events)
+    worst = assess_object(web, at).worst
+    assert [e.message for e in at.warnings(worst.chain)] == ["early", "late"]

@@ -80,27 +80,42 @@ def test_a_replacement_inherits_the_crashes_of_one_replaced_pod() -> None:
     memory = look(Memory(), 20, web(1, "a"), web(2, "b"))
     memory = look(memory, 30, web(0, "c", made=30))
     # "b" had crashed twice, and being replaced while it was down is one more restart.
-    assert crashes(memory, web(0, "c")) == 3
+    assert crashes(look(memory, 40, web(1, "c", made=30)), web(0, "c")) == 1 + 3
     memory = look(memory, 40, web(0, "c", made=30), web(0, "d", made=40))
-    assert crashes(memory, web(0, "d")) == 2
+    assert crashes(look(memory, 50, web(1, "d", made=40)), web(0, "d")) == 1 + 2
+
+
+def test_an_heir_that_does_not_crash_has_nothing_to_answer_for() -> None:
+    memory = look(look(Memory(), 20, web(2, "a")), 30, web(0, "b", made=30))
+    assert crashes(memory, web(0, "b")) == 0
+    assert judge(web(0, "b", made=30), 60, memory=memory).verdict is Verdict.HEALTHY
+
+
+def test_a_pod_leaves_its_crashes_behind_as_soon_as_it_starts_to_leave() -> None:
+    memory = look(Memory(), 20, web(2, "a"))
+    leaving = pod(box(ended(143), restarts=2), name="a", owner=OWNER, made=10, deleted=25)
+    memory = look(memory, 30, leaving, web(0, "b", made=30))
+    memory = look(memory, 40, leaving, web(1, "b", made=30))
+    assert crashes(memory, web(0, "b")) == 1 + 3
+    assert memory.gone == ()
 
 
 def test_a_pod_of_another_revision_inherits_nothing() -> None:
     memory = look(Memory(), 20, web(2, "a"))
     other = k8s.replica_set(k8s.deployment(), 2)
-    fresh = pod(box(running(30)), name="b", owner=other, made=30)
-    assert crashes(look(memory, 30, fresh), fresh) == 0
+    fresh = pod(box(back_off(), restarts=1), name="b", owner=other, made=30)
+    assert crashes(look(memory, 30, fresh), fresh) == 1
 
 
 def test_a_stateful_pod_inherits_from_its_own_name_only() -> None:
     db = k8s.stateful_set(2)
     first = pod(box(back_off(), restarts=2), name="db-0", owner=db, made=10)
     memory = look(Memory(), 20, first)
-    second = pod(box(running(30)), name="db-1", owner=db, made=30)
-    assert crashes(look(memory, 30, second), second) == 0
-    heir = pod(box(running(30)), name="db-0", owner=db, made=30)
+    second = pod(box(back_off(), restarts=1), name="db-1", owner=db, made=30)
+    assert crashes(look(memory, 30, second), second) == 1
+    heir = pod(box(back_off(), restarts=1), name="db-0", owner=db, made=30)
     heir["metadata"]["uid"] = "another"
-    assert crashes(look(memory, 30, heir), heir) == 3
+    assert crashes(look(memory, 30, heir), heir) == 1 + 3
 
 
 def test_first_sight_of_a_running_instance_bounds_its_start() -> None:

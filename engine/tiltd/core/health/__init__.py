@@ -9,6 +9,7 @@ happen until then.
     scope = Scope(Objects(items, events), Clock(now, skew), Limits(), context)
     found = assess_object(deployment, scope)  # or assess_resource([(obj, scope), …])
     found.verdict, found.worst.message, found.until
+    scope.warnings(found.worst.chain)  # the events to show with it
 
 How the parts hang together, from values to verdicts:
 

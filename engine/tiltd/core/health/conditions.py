@@ -64,8 +64,8 @@ def preliminary(obj: Obj, scope: Scope) -> Finding | None:
 
 
 def _deleting(obj: Obj, scope: Scope) -> Finding:
-    finalizers = obj.get("metadata", {}).get("finalizers") or ()
-    held = f", held by {', '.join(map(str, finalizers))}" if finalizers else ""
+    finalizers = fields.section(obj, "metadata").get("finalizers")
+    held = f", held by its finalizers {finalizers}" if finalizers else ""
     return Finding(
         Verdict.PROGRESSING,
         "object.deleting",

@@ -77,8 +77,8 @@ def liveness(container: Container, case: Case) -> str:
         "Unhealthy",
         container=container.name,
     )
-    words = f" ({_one_line(said.message)})" if said else ""
-    return f"killed because its {probe} probe failed{words}"
+    words = _one_line(said.message).partition(":")[2].strip() if said else ""
+    return f"killed because its {probe} probe failed" + (f" ({words})" if words else "")
 
 
 def _sentence(container: Container, case: Case) -> str:

@@ -6,7 +6,8 @@ A pod's status is a snapshot.  Three questions need more than that:
   than the run starts at a baseline; `restartCount` only grows, hence a crash between two looks
   still counts.
 - What of a pod that was replaced?  Its count goes over to one new pod of the same revision (the
-  pod's heir), else a crash loop with evictions in it would start anew each time.
+  pod's heir), else a crash loop with evictions in it would start anew each time.  It counts once
+  the heir has crashed too: replacing a pod may have been the cure.
 - Since when has a container been waiting for the same reason, or been running?  The API doesn't
   say the first, and says the second cut to the second.
 
@@ -64,12 +65,16 @@ class Track:
     @property
     def crashes(self) -> int:
         """Restarts that count against the budget."""
-        return max(0, self.restarts - self.baseline) + self.inherited
+        return self._own + (self.inherited if self._own or self.down else 0)
+
+    @property
+    def _own(self) -> int:
+        return max(0, self.restarts - self.baseline)
 
     @property
     def legacy(self) -> int:
         """What an heir takes over: replacing a container that is down is one more restart."""
-        return self.crashes + (1 if self.down else 0)
+        return self._own + self.inherited + (1 if self.down else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,13 @@ class Memory:
         """Fold one look into the memory.
 
         Args:
-            pods: all pods of what is being judged, as they are now.
+            pods: all pods that this memory is for, as they are now: those of one resource, or
+                all. A pod that is missing here is taken for gone, as is one that leaves or is over.
             clock: the moment of the look.
             began_at: when the run began, host time; pods made before it start at a baseline.
         """
-        seen = {_key(c): c for pod in pods for c in containers.of_pod(pod)}
+        present = [pod for pod in pods if not _gone(pod)]
+        seen = {_key(c): c for pod in present for c in containers.of_pod(pod)}
         estate = [*self.gone, *(t for key, t in self.tracks.items() if key not in seen)]
         estate = sorted((t for t in estate if t.legacy), key=lambda t: t.legacy, reverse=True)
         tracks: dict[Key, Track] = {}
@@ -106,6 +113,11 @@ class Memory:
         """The track of `container`, brought up to what `container` says now."""
         known = self.tracks.get(_key(container)) or _first(container, clock, began_at)
         return _next(known, container, clock)
+
+
+def _gone(pod: Obj) -> bool:
+    over = fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}
+    return over or fields.has(pod, "metadata", "deletionTimestamp")
 
 
 def _key(container: Container) -> Key:

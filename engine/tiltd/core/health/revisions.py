@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tiltd.core.health import fields, pods
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.scope import Objects
+from tiltd.core.health.scope import DEPTH, Objects
 
 Line = tuple[Obj, ...]  # from below the workload down to the pod
 
@@ -28,13 +28,13 @@ def newest(obj: Obj, objects: Objects) -> tuple[Line, ...]:
     return tuple(sorted(_newest(obj, objects), key=lambda line: fields.named(line[-1])))
 
 
-def _newest(obj: Obj, objects: Objects) -> Sequence[Line]:
+def _newest(obj: Obj, objects: Objects, depth: int = DEPTH) -> Sequence[Line]:
     owned = objects.owned(obj)
     kind = fields.text(obj, "kind")
     if kind == "Deployment":
         current = max(owned, key=_revision, default=None)
         owned = (current,) if current else ()
-    lines = [line for item in owned for line in _down(item, objects)]
+    lines = [line for item in owned for line in _down(item, objects, depth)]
     if kind == "StatefulSet" and not by_hand(obj):
         wanted = fields.text(obj, "status", "updateRevision")
         return [line for line in lines if _label(line[-1], _HASH) == wanted]
@@ -43,10 +43,11 @@ def _newest(obj: Obj, objects: Objects) -> Sequence[Line]:
     return lines
 
 
-def _down(item: Obj, objects: Objects) -> Sequence[Line]:
+def _down(item: Obj, objects: Objects, depth: int) -> Sequence[Line]:
     if fields.text(item, "kind") == "Pod":
         return () if pods.leaving(item) else ((item,),)
-    return [(item, *rest) for rest in _newest(item, objects)]
+    below = _newest(item, objects, depth - 1) if depth else ()
+    return [(item, *rest) for rest in below]
 
 
 def by_hand(obj: Obj) -> bool:

@@ -10,6 +10,9 @@ from tiltd.core.health.clock import Clock
 from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
 from tiltd.core.health.memory import Memory
+from tiltd.core.health.verdict import ObjectRef
+
+DEPTH = 8  # levels of ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,11 @@ class Objects:
 
     @cached_property
     def _by_owner(self) -> Mapping[str, tuple[Obj, ...]]:
-        found: dict[str, tuple[Obj, ...]] = {}
+        found: dict[str, list[Obj]] = {}
         for item in self.items:
             for owner in fields.rows(item, "metadata", "ownerReferences"):
-                key = fields.text(owner, "uid")
-                found[key] = (*found.get(key, ()), item)
-        return found
+                found.setdefault(fields.text(owner, "uid"), []).append(item)
+        return {uid: tuple(owned) for uid, owned in found.items()}
 
     @cached_property
     def _by_subject(self) -> Mapping[str, tuple[Obj, ...]]:
@@ -112,19 +114,23 @@ class Objects:
 
     def owned(self, owner: Obj) -> tuple[Obj, ...]:
         """What `owner` owns directly."""
-        return self._by_owner.get(fields.uid(owner), ())
+        uid = fields.uid(owner)
+        return self._by_owner.get(uid, ()) if uid else ()
 
-    def lines(self, owner: Obj) -> Iterable[tuple[Obj, ...]]:
-        """Each line of ownership from below `owner` down to a pod, pod last."""
+    def lines(self, owner: Obj, depth: int = DEPTH) -> Iterable[tuple[Obj, ...]]:
+        """Each line of ownership from below `owner` down to a pod, pod last.
+
+        No deeper than `depth`: owner references are the users' to write, circles included.
+        """
         for item in self.owned(owner):
             if fields.text(item, "kind") == "Pod":
                 yield (item,)
-            else:
-                yield from ((item, *rest) for rest in self.lines(item))
+            elif depth:
+                yield from ((item, *rest) for rest in self.lines(item, depth - 1))
 
-    def about(self, subject: Obj) -> tuple[Obj, ...]:
-        """The events about `subject`."""
-        return self._by_subject.get(fields.uid(subject), ())
+    def about(self, uid: str) -> tuple[Obj, ...]:
+        """The events about the object with that uid."""
+        return self._by_subject.get(uid, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,15 @@ class Scope:
 
     def events(self, subject: Obj) -> tuple[Event, ...]:
         """The events about `subject`, oldest first."""
-        read = (events.parse(event, self.clock) for event in self.objects.about(subject))
-        return tuple(sorted(read, key=lambda e: e.at))
+        return self._events([fields.uid(subject)])
+
+    def warnings(self, chain: Iterable[ObjectRef]) -> tuple[Event, ...]:
+        """The warning events about the objects of a finding's chain, oldest first."""
+        return tuple(e for e in self._events(dict.fromkeys(r.uid for r in chain)) if e.warning)
+
+    def _events(self, uids: Iterable[str]) -> tuple[Event, ...]:
+        found = (event for uid in uids for event in self.objects.about(uid))
+        return tuple(sorted((events.parse(e, self.clock) for e in found), key=lambda e: e.at))
 
     def stale(self, evidence: float | None) -> bool:
         """Whether a failure seen at `evidence` is older than what this run has changed since."""
