@@ -178,6 +178,14 @@ class Cluster(Protocol):
         """Follow exactly these containers' logs from now on, each from its first line."""
         ...
 
+    async def drain(self, runs: frozenset[ContainerRun], seconds: float) -> None:
+        """Wait until the logs of these lives, which are over, have been read to their end."""
+        ...
+
+    async def run(self) -> None:
+        """Owns the tasks that follow; runs beside everything else until `close`."""
+        ...
+
     async def close(self) -> None:
         """End every watch, log and connection."""
         ...

@@ -62,15 +62,21 @@ def log_runs(s: State) -> frozenset[ContainerRun]:
     """The lives of containers whose logs are to be followed."""
     if s.session is None or s.session.ended is not None:
         return frozenset()
-    return frozenset(
-        run
-        for name in s.active
-        for uid in s.live.by_resource.get(name, frozenset())
-        for run in _runs(name, uid, s.live.objects[uid])
-    )
+    return frozenset(run for run, _ in _all_runs(s))
 
 
-def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[ContainerRun]:
+def finished_runs(s: State) -> frozenset[ContainerRun]:
+    """Those of them that are over: their logs have an end."""
+    return frozenset(run for run, over in _all_runs(s) if over)
+
+
+def _all_runs(s: State) -> Iterator[tuple[ContainerRun, bool]]:
+    for name in s.active:
+        for uid in s.live.by_resource.get(name, frozenset()):
+            yield from _runs(name, uid, s.live.objects[uid])
+
+
+def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[tuple[ContainerRun, bool]]:
     if pod.get("kind") != "Pod":
         return
     metadata = podspec.section(pod, "metadata")
@@ -82,6 +88,6 @@ def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[ContainerRun]:
             base = (name, str(metadata.get("namespace")), str(metadata.get("name")), uid)
             known = str(container.get("name"))
             if "running" in current or "terminated" in current:
-                yield ContainerRun(*base, known, restarts)
+                yield ContainerRun(*base, known, restarts), "terminated" in current
             if restarts and podspec.section(container, "lastState").get("terminated"):
-                yield ContainerRun(*base, known, restarts - 1, previous=True)
+                yield ContainerRun(*base, known, restarts - 1, previous=True), True

@@ -35,6 +35,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a 
                 return s
             ended = state.Ended(outcome, at, problems)
             return replace(s, session=replace(s.session, ended=ended))
+        case events.SessionSettled():
+            return s if s.session is None else replace(s, session=replace(s.session, settled=True))
         case events.AttemptStarted():
             return _attempt_started(s, event)
         case events.AttemptEnded():

@@ -41,6 +41,8 @@ def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
             return (node, *new.graph.dependents.get(node, ()))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
+        case events.SessionSettled():
+            return ()
         case events.ObjectApplied(id=name):
             return _below(new, object_node(name))
         case events.CommandDone(resource=name):

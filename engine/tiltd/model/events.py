@@ -30,6 +30,11 @@ class SessionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionSettled:
+    """All work of the ended session has stopped, and its log is complete."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """A worker began an action."""
 
@@ -159,6 +164,7 @@ class Triggered:
 Event = (
     SessionStarted
     | SessionEnded
+    | SessionSettled
     | AttemptStarted
     | AttemptEnded
     | TiltfileLoaded

@@ -49,6 +49,7 @@ class Problem:
         place: where in the user's files, when it is there.
         hint: what to do about it; may be empty.
         detail: what belongs below the sentence: a Starlark traceback, a server's own words.
+        resource: the resource that it belongs to; empty if none or several.
     """
 
     code: Code
@@ -56,6 +57,7 @@ class Problem:
     place: Place | None = None
     hint: str = ""
     detail: str = ""
+    resource: str = ""
 
     def __str__(self) -> str:
         """`Tiltfile:3:5: message`."""

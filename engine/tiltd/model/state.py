@@ -57,6 +57,7 @@ class SessionSpec:
         namespace: default namespace; empty is the context's.
         env: the client's environment: the Tiltfile and its commands run with it.
         cwd: the client's working folder.
+        bound_to_client: the session ends when its client is gone.
     """
 
     id: SessionId
@@ -68,6 +69,7 @@ class SessionSpec:
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str = ""
     limits: LimitOverrides = LimitOverrides()
+    bound_to_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run of a project, from a client's request to its end."""
+    """One run of a project, from a client's request to its end.
+
+    `settled`: it has ended, its work has stopped and its log is complete.
+    """
 
     spec: SessionSpec
     started_at: float
     ended: Ended | None = None
+    settled: bool = False
 
 
 class AttemptOutcome(Enum):

@@ -23,6 +23,7 @@ class Store:
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
         self.concerned: dict[NodeName, int] = {}
+        self.project_revision = 0
         self._changed, self._closed = asyncio.Event(), False
         self._listeners: list[Listener] = []
 
@@ -34,6 +35,8 @@ class Store:
         """Fold `event` into the state and tell everyone."""
         old, new = self.state, reduce(self.state, event)
         self.state = new
+        if new.graph is not old.graph:
+            self.project_revision = new.revision
         nodes = wake(old, new, event)
         self.concerned.update(dict.fromkeys(nodes, new.revision))
         for listener in self._listeners:

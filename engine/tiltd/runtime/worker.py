@@ -5,9 +5,10 @@ knows the ports and nothing behind them; it keeps no state beyond the cluster th
 connected to.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import NoReturn, assert_never
 
 from tiltd.core import diff, live
 from tiltd.core import graph as graphs
@@ -31,7 +32,6 @@ from tiltd.ports import (
     Contexts,
     Images,
     Inputs,
-    Loaded,
     Log,
     PermanentError,
     Phase,
@@ -72,6 +72,14 @@ class Worker:
         self._outside, self._store, self._logs = outside, store, logs
         self._pool, self._clock = pool, clock
         self._cluster: Cluster | None = None
+        self._clusters: asyncio.Queue[Cluster] = asyncio.Queue()
+
+    async def run(self) -> NoReturn:
+        """Keep the clusters running that sessions connect to. Never ends."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                cluster = await self._clusters.get()
+                group.create_task(cluster.run(), name="cluster")
 
     @property
     def cluster(self) -> Cluster | None:
@@ -116,7 +124,7 @@ class Worker:
     async def _load(self, action: LoadTiltfile) -> tuple[events.Event, ...]:
         context = await self._outside.contexts.read(self._spec)
         log = self._logs.writer("", "tiltfile")
-        loaded: Loaded = await self._outside.tiltfiles.load(self._spec, context, log)
+        loaded = await self._outside.tiltfiles.load(self._spec, context, log)
         self._logs.scrub(loaded.secrets)
         for place, warning in loaded.project.warnings:
             log.write(f"{place}: {warning}\n" if place else f"{warning}\n", level="warn")
@@ -134,6 +142,7 @@ class Worker:
         state = self._store.state
         await self.forget()
         self._cluster = self._outside.clusters(state.label)
+        self._clusters.put_nowait(self._cluster)
         info = await self._cluster.connect(self._spec, state.kube_context)
         return (events.Connected(info),)
 

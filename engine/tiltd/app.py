@@ -1,0 +1,170 @@
+"""Build every part, start in order, stop in reverse.
+
+Start: pools, store, workers, server.  Stop: the session ends, then the store and the logs close, so
+that open streams end by themselves; then the server, the workers, the followers and the pools.  A
+daemon is ready for calls before it imports kubernetes, docker, networkx or deepdiff; `_warm` has
+them imported in a thread as soon as the first session starts, beside the reading of the Tiltfile.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tiltd.adapters.files import FileInputs, WatchedFiles
+from tiltd.adapters.images import DockerImages
+from tiltd.adapters.kubernetes.cluster import KubeCluster
+from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
+from tiltd.adapters.processes import LocalProcesses
+from tiltd.core import affected
+from tiltd.model.events import FilesChanged
+from tiltd.model.names import NodeName
+from tiltd.model.state import Mode, State
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.controller import Controller
+from tiltd.runtime.logs import LogStore
+from tiltd.runtime.sessions import Sessions
+from tiltd.runtime.store import Store
+from tiltd.runtime.tasks import running
+from tiltd.runtime.threads import Pool, alone
+from tiltd.runtime.worker import Outside, Worker
+from tiltd.server.serve import Server
+from tiltd.server.servicer import Daemon
+from tiltd.tiltfile.loader import TiltfileLoader
+
+GRACE = 0.5
+_STOP = 2.0
+_IDLENESS = 0.25
+_HEAVY = ("networkx", "tiltd.adapters.kubernetes.connection", "docker")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the command line says.
+
+    Args:
+        project_dir: the folder that is served.
+        address: where to listen: `unix:PATH`.
+        idle_timeout: stop after so many seconds without session or client; `None`: never.
+        one_session: stop as soon as the first session has ended and its client is gone.
+    """
+
+    project_dir: str
+    address: str
+    idle_timeout: float | None
+    one_session: bool
+
+
+class App:
+    """One daemon, from start to stop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clock = Clock()
+        self._stopping = asyncio.Event()
+        self._first_session = asyncio.Event()
+        self.store = Store()
+        self.logs = LogStore(clock=self._clock.now)
+        self._reading, self._compute = Pool("reading", 4), Pool("compute", 1)
+        self._processes = LocalProcesses()
+        self._images = DockerImages(self._processes)
+        self._files = WatchedFiles()
+        outside = Outside(
+            tiltfiles=TiltfileLoader(self._reading),
+            contexts=KubeContexts(),
+            inputs=FileInputs(self._reading),
+            images=self._images,
+            processes=self._processes,
+            clusters=KubeCluster,
+        )
+        self.worker = Worker(outside, self.store, self.logs, self._compute, self._clock)
+        self.controller = Controller(self.store, self.worker, self._clock)
+        self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self._clock)
+        self.store.listen(self._notice)
+        self._server = Server(
+            Daemon(
+                project_dir=config.project_dir,
+                idle_timeout=-1.0 if config.idle_timeout is None else config.idle_timeout,
+                started_at=self._clock.now(),
+                store=self.store,
+                sessions=self.sessions,
+                controller=self.controller,
+                logs=self.logs,
+                clock=self._clock,
+                stop=self.stop,
+            ),
+            config.address,
+        )
+
+    def stop(self) -> None:
+        """Ask the daemon to stop."""
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until `stop`; `ready` is called once calls are answered."""
+        async with AsyncExitStack() as stack:
+            for pool in (self._reading, self._compute):
+                stack.callback(pool.close)
+            for part in (self._images, self._processes, self._files):
+                stack.push_async_callback(part.close)
+            async with running(
+                worker=self.worker.run(),
+                controller=self.controller.run(),
+                sessions=self.sessions.run(),
+                idleness=self._watch_idleness(),
+                warm=self._warm(),
+            ):
+                await self._server.start()
+                ready()
+                try:
+                    await self._stopping.wait()
+                finally:
+                    await self._end()
+
+    async def _end(self) -> None:
+        active = self.sessions.active
+        if active is not None:
+            self.sessions.stop(active.spec.id)
+        with suppress(TimeoutError):  # what hangs is cancelled with its task
+            async with asyncio.timeout(_STOP):
+                await self.sessions.settled()
+        self.store.close()
+        self.logs.close()
+        await self._server.stop(GRACE)
+
+    async def _watch_idleness(self) -> NoReturn:
+        """Stop when nobody needs us any more."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        limit = self._config.idle_timeout
+        while True:
+            session = self.store.state.session
+            if self._server.servicer.streams or not (session is None or session.settled):
+                since = loop.time()
+            done = session is not None and self._config.one_session and loop.time() > since
+            if done or (limit is not None and loop.time() - since >= limit):
+                self.stop()
+            await asyncio.sleep(_IDLENESS)
+
+    async def _warm(self) -> NoReturn:
+        """Import in a thread what the first session is about to need."""
+        await self._first_session.wait()
+        for module in _HEAVY:
+            await alone("warm", importlib.import_module, module)
+        while True:
+            await asyncio.Event().wait()
+
+    def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
+        """Follow the files of an `up` session."""
+        self._first_session.set()
+        if new.project is old.project and new.session is old.session:
+            return
+        session = new.session
+        live = session is not None and session.ended is None and session.spec.mode is Mode.UP
+        paths = affected.watched(new.project) if live and new.project else frozenset[str]()
+        self._files.follow(paths, self._changed)
+
+    def _changed(self, paths: tuple[str, ...]) -> None:
+        self.store.dispatch(FilesChanged(paths))

@@ -1,0 +1,130 @@
+"""One session at a time: start it, stop it, and know when it is really over.
+
+A session is over in two steps.  `ended` is its verdict: from then on nothing new is started and
+what runs is cancelled.  `settled` comes when all work has stopped and the logs have run dry: who
+reads the log then has all of it.  The next session starts only after that, so no work of one ever
+meets the state of another.
+"""
+
+import asyncio
+from typing import NoReturn
+
+from tiltd.core import follow
+from tiltd.model import events
+from tiltd.model.desired import JSON
+from tiltd.model.names import NodeName, ResourceName, SessionId
+from tiltd.model.observed import ContainerRun, Uid
+from tiltd.model.state import Outcome, Session, SessionSpec, State
+from tiltd.ports import Log
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.controller import Controller
+from tiltd.runtime.logs import LogStore
+from tiltd.runtime.store import Store
+from tiltd.runtime.worker import Worker
+
+# How long the logs of a failed pod may take to arrive after the verdict.
+_DRAIN = 1.5
+
+
+class BusyError(Exception):
+    """A session runs already."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(f"session {session.spec.id} is running")
+        self.session = session
+
+
+class UnknownSessionError(Exception):
+    """No such session is running."""
+
+
+class Sessions:
+    """See the module."""
+
+    def __init__(
+        self, store: Store, controller: Controller, worker: Worker, logs: LogStore, clock: Clock
+    ) -> None:
+        self._store, self._controller, self._worker = store, controller, worker
+        self._logs, self._clock = logs, clock
+        self._starting = asyncio.Lock()
+        self._changed = asyncio.Event()
+        store.listen(self._notice)
+
+    @property
+    def active(self) -> Session | None:
+        """The session that runs."""
+        session = self._store.state.session
+        return session if session is not None and session.ended is None else None
+
+    async def start(self, spec: SessionSpec) -> int:
+        """Start a session; the sequence number of the last log line before it.
+
+        Raises:
+            BusyError: another one runs.
+        """
+        async with self._starting:
+            if self.active is not None:
+                raise BusyError(self.active)
+            await self.settled()
+            sequence = self._logs.last
+            self._store.dispatch(events.SessionStarted(spec, self._clock.now()))
+            return sequence
+
+    def stop(self, name: SessionId) -> None:
+        """End a session without a verdict.
+
+        Raises:
+            UnknownSessionError: it is not the one that runs.
+        """
+        if self.active is None or self.active.spec.id != name:
+            raise UnknownSessionError(name)
+        ended = events.SessionEnded(Outcome.CANCELLED, self._clock.now())
+        self._store.dispatch(ended)
+
+    async def settled(self) -> None:
+        """Wait until no session is running or ending."""
+        async for state in self._store.snapshots():
+            if state.session is None or state.session.settled:
+                return
+
+    async def run(self) -> NoReturn:
+        """Follow what the running session needs followed, and settle those that end. For ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._follow(self._store.state)
+            session = self._store.state.session
+            if session is not None and session.ended is not None and not session.settled:
+                await self._settle()
+
+    async def _settle(self) -> None:
+        await self._controller.idle()
+        cluster = self._worker.cluster
+        if cluster is not None:
+            await cluster.drain(follow.finished_runs(self._store.state), _DRAIN)
+        await self._worker.forget()
+        self._logs.flush()
+        self._store.dispatch(events.SessionSettled())
+
+    def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
+        if (old.live, old.session, old.cluster, old.active, old.graph) != (
+            new.live,
+            new.session,
+            new.cluster,
+            new.active,
+            new.graph,
+        ):
+            self._changed.set()
+
+    def _follow(self, state: State) -> None:
+        cluster = self._worker.cluster
+        ended = state.session is None or state.session.ended is not None
+        if cluster is not None and state.cluster is not None and not ended:
+            cluster.follow(follow.watch_scopes(state), self._seen)
+            cluster.follow_logs(follow.log_runs(state), self._log)
+
+    def _seen(self, seen: tuple[JSON, ...], gone: tuple[Uid, ...]) -> None:
+        self._store.dispatch(events.ClusterChanged(self._clock.now(), seen, gone))
+
+    def _log(self, run: ContainerRun) -> Log:
+        return self._logs.writer(ResourceName(run.resource), f"pod/{run.pod}/{run.container}")

@@ -1,0 +1,289 @@
+"""The RPCs, each a thin reading of the store or a word to the sessions.
+
+`Watch` keeps for each client what it was sent.  The store knows at which revision a node was last
+concerned, so a client that comes back with a sequence number gets the messages of those nodes that
+were concerned since, without any history being kept; if the project itself was loaded anew, it
+gets everything.  Changes are gathered for a moment: a thousand applies are some dozen messages.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+from grpc import aio
+
+from tilt_api.v1 import tilt_pb2 as pb
+from tilt_api.v1 import tilt_pb2_grpc
+from tilt_api.version import VERSION
+from tiltd.model import events
+from tiltd.model.names import (
+    CLUSTER,
+    SESSION,
+    TILTFILE,
+    NodeName,
+    ResourceName,
+    SessionId,
+    resource_node,
+)
+from tiltd.model.state import Mode, SessionSpec, State
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.controller import Controller
+from tiltd.runtime.logs import Batch, LogStore
+from tiltd.runtime.sessions import BusyError, Sessions, UnknownSessionError
+from tiltd.runtime.store import Store
+from tiltd.server import convert, status
+
+_GATHER = 0.05
+_SESSION_NODES = frozenset({SESSION, TILTFILE, CLUSTER})
+_LEVELS = ("debug", "info", "warn", "error")
+_LEVEL_NAMES = {
+    "debug": pb.LOG_LEVEL_DEBUG,
+    "info": pb.LOG_LEVEL_INFO,
+    "warn": pb.LOG_LEVEL_WARN,
+    "error": pb.LOG_LEVEL_ERROR,
+}
+
+Context = aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What the servicer needs of the rest.
+
+    Args:
+        project_dir: the folder that this daemon serves.
+        stop: asks the daemon to stop.
+    """
+
+    project_dir: str
+    idle_timeout: float
+    started_at: float
+    store: Store
+    sessions: Sessions
+    controller: Controller
+    logs: LogStore
+    clock: Clock
+    stop: Callable[[], None]
+
+
+class Servicer(tilt_pb2_grpc.TiltServicer):
+    """See the module."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._instance = uuid4().hex
+        self.streams = 0
+
+    def _converter(self, state: State) -> convert.Converter:
+        daemon = self._daemon
+        return convert.Converter(state, daemon.clock.now(), daemon.logs.scrubber)
+
+    async def GetInfo(self, request: pb.GetInfoRequest, context: Context) -> pb.GetInfoResponse:
+        """Who answers."""
+        daemon, session = self._daemon, self._daemon.store.state.session
+        return pb.GetInfoResponse(
+            version=VERSION,
+            pid=os.getpid(),
+            project_dir=daemon.project_dir,
+            started_at=daemon.started_at,
+            instance_id=self._instance,
+            session_id=session.spec.id if session else "",
+            session_active=daemon.sessions.active is not None,
+            idle_timeout=daemon.idle_timeout,
+        )
+
+    async def StartSession(
+        self, request: pb.StartSessionRequest, context: Context
+    ) -> pb.StartSessionResponse:
+        """Start a session."""
+        if not Path(request.tiltfile_path).is_absolute() or request.mode == pb.MODE_UNSPECIFIED:
+            problem = pb.Problem(code="usage", message="tiltfile_path must be absolute, mode set")
+            await status.refuse(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        spec = SessionSpec(
+            id=SessionId(uuid4().hex[:12]),
+            mode=Mode.CI if request.mode == pb.MODE_CI else Mode.UP,
+            tiltfile=request.tiltfile_path,
+            args=tuple(request.args),
+            context=request.context,
+            namespace=request.namespace,
+            env=dict(request.env),
+            cwd=request.working_dir,
+            limits=convert.overrides(request.limits),
+            bound_to_client=request.end_with_client,
+        )
+        try:
+            sequence = await self._daemon.sessions.start(spec)
+        except BusyError as error:
+            await status.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, _busy(error))
+        return pb.StartSessionResponse(session_id=spec.id, log_sequence=sequence)
+
+    async def StopSession(
+        self, request: pb.StopSessionRequest, context: Context
+    ) -> pb.StopSessionResponse:
+        """End the running session."""
+        try:
+            self._daemon.sessions.stop(SessionId(request.session_id))
+        except UnknownSessionError:
+            message = f"session {request.session_id} is not running"
+            problem = pb.Problem(code="usage", message=message)
+            await status.refuse(context, grpc.StatusCode.NOT_FOUND, problem)
+        return pb.StopSessionResponse()
+
+    async def GetSnapshot(
+        self,
+        request: pb.GetSnapshotRequest,
+        context: Context,
+    ) -> pb.GetSnapshotResponse:
+        """The whole state, once."""
+        state = self._daemon.store.state
+        converter = self._converter(state)
+        resources = converter.resources(state.graph.resources)
+        snapshot = pb.Snapshot(session=converter.session(), resources=resources)
+        return pb.GetSnapshotResponse(snapshot=snapshot)
+
+    async def Watch(
+        self,
+        request: pb.WatchRequest,
+        context: Context,
+    ) -> AsyncIterator[pb.WatchResponse]:
+        """The state, then its changes."""
+        daemon = self._daemon
+        sent = _Sent(request.since if request.instance_id == self._instance else 0)
+        self.streams += 1
+        try:
+            async for state in daemon.store.snapshots():
+                message = self._changes(state, sent)
+                if message is not None:
+                    yield message
+                if not (state.session and state.session.ended):
+                    await asyncio.sleep(_GATHER)
+        finally:
+            self.streams -= 1
+            self._client_gone(request.session_id)
+
+    def _changes(self, state: State, sent: "_Sent") -> pb.WatchResponse | None:
+        since, sent.revision = sent.revision, state.revision
+        graph_changed = sent.graph is not state.graph
+        reset = since == 0 or (graph_changed and (sent.graph is not None or self._older(since)))
+        sent.graph = state.graph
+        message = pb.WatchResponse(sequence=state.revision, instance_id=self._instance, reset=reset)
+        concerned = self._daemon.store.concerned
+        nodes = [n for n, revision in concerned.items() if reset or revision > since]
+        converter = self._converter(state)
+        if reset:
+            sent.resources.clear()
+            names = dict.fromkeys(state.graph.resources)
+        else:
+            found = (r for n in nodes for r in convert.resources_of(n, state))
+            names = dict.fromkeys(found)
+        for resource in converter.resources(names):
+            if sent.resources.get(resource.name) != resource:
+                sent.resources[resource.name] = resource
+                message.resources.append(resource)
+        session = converter.session()
+        if session is not None and (reset or session != sent.session):
+            sent.session = session
+            message.session.CopyFrom(session)
+        anything = reset or message.resources or message.HasField("session")
+        return message if anything else None
+
+    def _older(self, since: int) -> bool:
+        return since < self._daemon.store.project_revision
+
+    def _client_gone(self, session_id: str) -> None:
+        """A session that was started to end with its client ends."""
+        active = self._daemon.sessions.active
+        if active is not None and active.spec.bound_to_client and active.spec.id == session_id:
+            self._daemon.sessions.stop(active.spec.id)
+
+    async def StreamLogs(
+        self,
+        request: pb.StreamLogsRequest,
+        context: Context,
+    ) -> AsyncIterator[pb.StreamLogsResponse]:
+        """Log lines, at the client's pace."""
+        level = (
+            max(request.min_level, pb.LOG_LEVEL_DEBUG) if request.min_level else pb.LOG_LEVEL_INFO
+        )
+        reading = self._daemon.logs.read(
+            request.since,
+            resources=frozenset(request.resources) or None,
+            levels=frozenset(_LEVELS[level - 1 :]),
+            follow=request.follow,
+        )
+        self.streams += 1
+        try:
+            async for batch in reading:
+                yield _log_message(batch)
+        finally:
+            self.streams -= 1
+            await reading.aclose()
+
+    async def Trigger(self, request: pb.TriggerRequest, context: Context) -> pb.TriggerResponse:
+        """Update a resource now."""
+        name = await self._known(request.resource, context)
+        self._daemon.store.dispatch(events.Triggered(name))
+        return pb.TriggerResponse()
+
+    async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
+        """Cancel what a resource is doing."""
+        name = await self._known(request.resource, context)
+        graph = self._daemon.store.state.graph
+        parts = set(graph.dependencies.get(resource_node(name), ()))
+        own = {n for n in parts if not n.startswith("resource/")}
+        images = {i for n in own for i in graph.dependencies.get(n, ()) if i.startswith("image/")}
+        nodes: frozenset[NodeName] = frozenset(own | images)
+        return pb.CancelResponse(cancelled=self._daemon.controller.cancel(nodes))
+
+    async def _known(self, name: str, context: Context) -> ResourceName:
+        resources = self._daemon.store.state.graph.resources
+        if name not in resources:
+            hint = f"there are: {', '.join(resources) or 'none'}"
+            problem = pb.Problem(code="usage", message=f"no resource {name!r}", hint=hint)
+            await status.refuse(context, grpc.StatusCode.NOT_FOUND, problem)
+        return ResourceName(name)
+
+    async def Shutdown(self, request: pb.ShutdownRequest, context: Context) -> pb.ShutdownResponse:
+        """Stop the daemon."""
+        self._daemon.stop()
+        return pb.ShutdownResponse()
+
+
+class _Sent:
+    """What one client of `Watch` has been sent."""
+
+    def __init__(self, revision: int) -> None:
+        self.revision = revision
+        self.graph: object = None
+        self.session: pb.Session | None = None
+        self.resources: dict[str, pb.Resource] = {}
+
+
+def _busy(error: BusyError) -> pb.Problem:
+    spec = error.session.spec
+    return pb.Problem(
+        code="busy",
+        message=f"a session is running in this project already: `{spec.mode.value}`"
+        f" of {spec.tiltfile}",
+        hint="wait for it, stop it (Ctrl-C where it runs), or `tilt-client daemon stop`",
+    )
+
+
+def _log_message(batch: Batch) -> pb.StreamLogsResponse:
+    lines = [
+        pb.LogLine(
+            sequence=e.seq,
+            time=e.time,
+            resource=e.resource,
+            span=e.span,
+            level=_LEVEL_NAMES[e.level],
+            text=e.text,
+        )
+        for e in batch.entries
+    ]
+    return pb.StreamLogsResponse(lines=lines, dropped=batch.dropped)
