@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cluster
 APP = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "web", "labels": {"app": "web"}},
+    "metadata": {"name": "server", "labels": {"app": "web"}},
     "spec": {
         "terminationGracePeriodSeconds": 0,
         "containers": [
@@ -72,12 +72,12 @@ def test_a_pod_from_the_local_registry_serves_under_its_service_s_names(namespac
         "-",
         stdin=json.dumps(app),
     )
-    kubectl("wait", "--for=condition=Ready", "pod/web", here, "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", "pod/server", here, "--timeout=60s")
 
     for name in ("web", f"web.{namespace}", f"web.{namespace}.svc.cluster.local"):
         wget = ("timeout", "5", "wget", "-qO-", f"http://{name}:8000/x")
-        assert kubectl("exec", here, "web", "--", *wget) == "hello\n"
-    assert kubectl("logs", here, "web") == "serving\n"
+        assert kubectl("exec", here, "server", "--", *wget) == "hello\n"
+    assert kubectl("logs", here, "server") == "serving\n"
 
 
 def test_the_registry_is_announced_as_kep_1755_says() -> None:
