@@ -122,9 +122,13 @@ def wait_ready(folders: settings.Folders, service: Service) -> None:
         console.Failure: it ended, or was not ready in time; with the end of its log.
     """
     deadline = time.monotonic() + service.patience
-    while not service.ready():
+    while True:
+        ready = service.ready()
+        # After the check, for it may be another's server that answers while ours can't listen.
         if not running(folders, service.name):
             raise console.Failure(f"{service.name} ended", log_of(folders, service.name))
+        if ready:
+            return
         if time.monotonic() > deadline:
             raise console.Failure(
                 f"{service.name} is not ready after {service.patience:.0f} s",
