@@ -1,0 +1,113 @@
+"""A real Docker Engine and registries; tests that need them are skipped where there are none.
+
+TILTD_TEST_REGISTRY   use this registry instead of starting one (Debian's `docker-registry`)
+TILTD_TEST_BASE       the base image of the builds, in the engine already
+TILTD_TEST_BUILDX     the buildx plugin's binary, where docker does not find it by itself
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.images import servers
+from tests.adapters.images.workshop import Workshop
+from tiltd.adapters import images, processes
+
+BASE = os.environ.get("TILTD_TEST_BASE", "localhost:5000/base/busybox:1")
+
+
+@pytest.fixture(scope="session")
+def base() -> str:
+    """A base image in a real engine."""
+    found = subprocess.run(
+        ["docker", "version"] if shutil.which("docker") else ["false"],
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode:
+        pytest.skip("no Docker Engine answers")
+    has = subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False)
+    if has.returncode:
+        pytest.skip(f"the engine has no {BASE}: run `python3 -m tools.base_images`")
+    return BASE
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry."""
+    if given := os.environ.get("TILTD_TEST_REGISTRY"):
+        yield given
+        return
+    with servers.docker_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def buildx_config(tmp_path: Path) -> Path:
+    """A Docker configuration under which docker has buildx."""
+    folder = tmp_path / "docker-with-buildx"
+    plugins = folder / "cli-plugins"
+    plugins.mkdir(parents=True)
+    own = Path.home() / ".docker" / "cli-plugins" / "docker-buildx"
+    given = Path(os.environ.get("TILTD_TEST_BUILDX", own))
+    if given.exists():
+        (plugins / "docker-buildx").symlink_to(given)
+    works = subprocess.run(
+        ["docker", "buildx", "version"],
+        env={"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(folder)},
+        capture_output=True,
+        check=False,
+    )
+    if works.returncode:
+        pytest.skip("docker has no buildx")
+    return folder
+
+
+@pytest.fixture
+async def docker_images() -> AsyncGenerator[images.DockerImages]:
+    local = processes.LocalProcesses()
+    adapter = images.DockerImages(local, push_patience=3)
+    yield adapter
+    await adapter.close()
+    await local.close()
+
+
+@pytest.fixture
+async def classic(
+    docker_images: images.DockerImages, base: str, registry: str, tmp_path: Path
+) -> AsyncGenerator[Workshop]:
+    """Builds by the classic builder: no docker command line is on this PATH."""
+    env = {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)}
+    workshop = Workshop(docker_images, registry, base, tmp_path, env)
+    yield workshop
+    workshop.clean()
+
+
+@pytest.fixture
+async def buildkit(
+    docker_images: images.DockerImages,
+    base: str,
+    registry: str,
+    tmp_path: Path,
+    buildx_config: Path,
+) -> AsyncGenerator[Workshop]:
+    """Builds by BuildKit, through buildx."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DOCKER_CONFIG": str(buildx_config),
+    }
+    workshop = Workshop(docker_images, registry, base, tmp_path, env)
+    yield workshop
+    workshop.clean()
+
+
+@pytest.fixture(params=["classic", "buildkit"])
+def workshop(request: pytest.FixtureRequest) -> Workshop:
+    """Both builders in turn."""
+    chosen: Workshop = request.getfixturevalue(request.param)
+    return chosen

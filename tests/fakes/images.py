@@ -1,0 +1,94 @@
+"""Images without Docker: two sets of references stand for the engine and the registry.
+
+It keeps the contract that `tests/adapters/images/contract.py` checks on it and on the real thing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from tiltd import ports
+from tiltd.model.actions import EnsureImage
+from tiltd.model.names import ImageName
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import ImageReady, SessionSpec
+
+
+class FakeImages:
+    """Implements `ports.Images`.
+
+    Args:
+        holds: a build of this image waits for its event.
+        failures: a build of this image raises this, each time.
+        faults: so many builds of this image fail with a `TransientError` before one succeeds.
+
+    Attributes:
+        engine, registry: the references that are there; tests put in and take out as they like.
+        built, pushed: what was done, in order.
+        running: builds at this moment; `most_running`: their highest number so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        holds: Mapping[ImageName, asyncio.Event] | None = None,
+        failures: Mapping[ImageName, Exception] | None = None,
+        faults: Mapping[ImageName, int] | None = None,
+    ) -> None:
+        self.engine: set[str] = set()
+        self.registry: set[str] = set()
+        self.built: list[ImageName] = []
+        self.pushed: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self._holds = dict(holds or {})
+        self._failures = dict(failures or {})
+        self._faults = dict(faults or {})
+
+    async def ensure(
+        self, action: EnsureImage, spec: SessionSpec, log: ports.Log, phase: ports.Phase
+    ) -> ImageReady:
+        del spec  # nothing here depends on an environment
+        phase("find")
+        refs = action.refs
+        await asyncio.sleep(0)
+        if refs.push and refs.local in self.registry:
+            return ImageReady(action.key, refs, _digest(action), "registry")
+        found = refs.local in self.engine
+        if not found:
+            phase("build")
+            await self._build(action, log)
+        if refs.push:
+            phase("push")
+            await asyncio.sleep(0)
+            self.registry.add(refs.local)
+            self.pushed.append(refs.local)
+            log.write(f"pushed {refs.local}\n")
+        return ImageReady(action.key, refs, _digest(action), "engine" if found else "")
+
+    async def _build(self, action: EnsureImage, log: ports.Log) -> None:
+        name = action.image.name
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            log.write(f"building {name}\n")
+            await asyncio.sleep(0)
+            if hold := self._holds.get(name):
+                await hold.wait()
+            self._fail(name)
+        finally:
+            self.running -= 1
+        self.engine.add(action.refs.local)
+        self.built.append(name)
+
+    def _fail(self, name: ImageName) -> None:
+        if failure := self._failures.get(name):
+            raise failure
+        if self._faults.get(name):
+            self._faults[name] -= 1
+            raise ports.TransientError(
+                Problem(Code.BUILD, f"building {name} failed: the registry is busy")
+            )
+
+
+def _digest(action: EnsureImage) -> str:
+    return f"sha256:{action.key}"
