@@ -1,0 +1,230 @@
+"""How it ended: for each failure what is known about it, then one line for the whole.
+
+Per failed resource, as docs/health.md promises: the sentence and the rule's id, the chain from the
+applied object to the culprit, reason, exit code and signal, the last lines that it printed, the
+warning events, the hint.  After these, what was still waiting and on what.  Each cause stands here
+once: the daemon names it as a finding of the resource, as the problem of the attempt and as the
+session's, with more or less detail each time.
+"""
+
+import signal
+from collections.abc import Iterable
+
+from tilt_api.v1 import tilt_pb2 as pb
+from tilt_client.render import news, style, waiting
+from tilt_client.render.known import Known
+from tilt_client.render.style import Style, Tone
+from tilt_client.render.tails import Tails
+
+_FINDINGS = 5
+_EVENTS = 10
+
+
+def lines(known: Known, tails: Tails, look: Style) -> list[str]:
+    """The report of a session that has ended."""
+    session = known.session
+    if session.outcome == pb.OUTCOME_HEALTHY:
+        return [look.paint(Tone.GOOD, _success(known))]
+    out: list[str] = []
+    if session.outcome != pb.OUTCOME_CANCELLED:
+        report = _Report(known, tails, look)
+        out += report.failures()
+        out += report.problems()
+        if session.outcome == pb.OUTCOME_TIMEOUT:
+            out += report.unhealthy()
+        elif session.outcome == pb.OUTCOME_FAILED and (still := waiting.still(known)):
+            out += ["still waiting:", *(f"  {item}" for item in still)]
+    return [*out, _summary(known, look)]
+
+
+def failure(resource: pb.Resource, tails: Tails, look: Style) -> list[str]:
+    """The block about one failed resource, for a session that goes on (`up`)."""
+    known = Known()
+    known.learn(pb.WatchResponse(resources=[resource]))
+    return _Report(known, tails, look).failures()
+
+
+def problem(trouble: pb.Problem, look: Style) -> list[str]:
+    """The block about one problem that is no resource's."""
+    code = f" [{trouble.code}]" if trouble.code else ""
+    named = f"{trouble.resource}: " if trouble.resource else ""
+    head = look.paint(Tone.BAD, f"✘ {named}{news.place(trouble)}{trouble.message}")
+    return [f"{head}{code}", *_below(trouble.detail), *_hint(trouble.hint)]
+
+
+class _Report:
+    """Writes the blocks, and remembers which causes it has told."""
+
+    def __init__(self, known: Known, tails: Tails, look: Style) -> None:
+        self._known, self._tails, self._look = known, tails, look
+        self._told: set[str] = set()
+
+    def failures(self) -> list[str]:
+        """A block for each failed resource."""
+        return [
+            line
+            for resource in self._known.resources
+            if resource.verdict == pb.VERDICT_FAILED
+            for line in self._resource(resource, pb.VERDICT_FAILED)
+        ]
+
+    def unhealthy(self) -> list[str]:
+        """A block for each resource that ran out of time."""
+        out: list[str] = []
+        for resource in self._known.counted:
+            if resource.verdict in {pb.VERDICT_PROGRESSING, pb.VERDICT_FAILING}:
+                out += self._resource(resource, resource.verdict)
+            elif resource.verdict == pb.VERDICT_UNSPECIFIED:
+                out.append(f"{resource.name}: {waiting.why(resource)}")
+        return out
+
+    def problems(self) -> list[str]:
+        """What ended the session and is in no block yet."""
+        out: list[str] = []
+        for trouble in self._known.session.problems:
+            if self._is_new(trouble.message):
+                out += problem(trouble, self._look)
+        return out
+
+    def _is_new(self, message: str) -> bool:
+        """A cause may come with its place in front, or without."""
+        if any(message in told or told in message for told in self._told):
+            return False
+        self._told.add(message)
+        return True
+
+    def _resource(self, resource: pb.Resource, verdict: "pb.Verdict.ValueType") -> list[str]:
+        out: list[str] = []
+        findings = [f for f in resource.findings if f.verdict == verdict]
+        for finding in _distinct(findings)[:_FINDINGS]:
+            if finding.message and self._is_new(finding.message):
+                out += self._finding(resource, finding, verdict)
+        for target in resource.targets:
+            trouble = target.attempt.problem
+            if target.phase == pb.TARGET_PHASE_FAILED and self._is_new(trouble.message):
+                block = pb.Problem()
+                block.CopyFrom(trouble)
+                block.resource = resource.name
+                out += problem(block, self._look)
+        if not findings and not out and self._is_new(f"{resource.name}: {resource.status}"):
+            out.append(self._look.paint(Tone.BAD, f"✘ {resource.name}: {resource.status}"))
+        return out
+
+    def _finding(
+        self, resource: pb.Resource, finding: pb.Finding, verdict: "pb.Verdict.ValueType"
+    ) -> list[str]:
+        final = verdict == pb.VERDICT_FAILED
+        mark, tone = ("✘", Tone.BAD) if final else ("•", Tone.WARN)
+        head = self._look.paint(tone, f"{mark} {resource.name}: {finding.message}")
+        out = [f"{head} [{finding.rule}]" if finding.rule else head]
+        if len(finding.chain) > 1:
+            out.append(f"  {' → '.join(map(_name, finding.chain))}")
+        if facts := _facts(finding):
+            out.append(f"  {', '.join(facts)}")
+        out += self._tail(resource, finding)
+        if finding.warnings:
+            out += ["  events:", *(f"    {w}" for w in finding.warnings[-_EVENTS:])]
+        return out + _hint(finding.hint)
+
+    def _tail(self, resource: pb.Resource, finding: pb.Finding) -> list[str]:
+        """What the culprit printed; else what the daemon kept of it."""
+        who, printed = self._tails.of(resource.name, finding)
+        if not printed:
+            return _below(self._detail(resource, finding))
+        head = f"  last {style.count(len(printed), 'line')} of {who}:"
+        return [head, *(f"    {self._look.log_text(text)}" for text in printed)]
+
+    def _detail(self, resource: pb.Resource, finding: pb.Finding) -> str:
+        attempts = [target.attempt.problem for target in resource.targets]
+        for trouble in [*attempts, *self._known.session.problems]:
+            if trouble.message and trouble.message in finding.message:
+                return trouble.detail
+        return ""
+
+
+def _distinct(findings: Iterable[pb.Finding]) -> list[pb.Finding]:
+    """Replicas fail alike: one of each rule and container."""
+    seen: dict[tuple[str, str, str], pb.Finding] = {}
+    for finding in findings:
+        last = finding.chain[-1] if finding.chain else pb.ObjectRef()
+        who = "" if last.kind == "Pod" else f"{last.kind}/{last.name}"
+        seen.setdefault((finding.rule, who, last.container), finding)
+    return list(seen.values())
+
+
+def _facts(finding: pb.Finding) -> list[str]:
+    out = [finding.reason] if finding.reason else []
+    if finding.HasField("exit_code"):
+        out.append(f"exit code {finding.exit_code}")
+    if finding.HasField("signal") and finding.signal:
+        out.append(f"signal {_signal(finding.signal)}")
+    return [*out, finding.observed] if finding.observed else out
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{number} ({signal.Signals(number).name})"
+    except ValueError:
+        return str(number)
+
+
+def _name(subject: pb.ObjectRef) -> str:
+    return f"container {subject.container}" if subject.container else _object(subject)
+
+
+def _object(subject: pb.ObjectRef) -> str:
+    return f"{subject.kind}/{subject.name}"
+
+
+def _below(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]
+
+
+def _hint(text: str) -> list[str]:
+    return [f"  hint: {text}"] if text else []
+
+
+def _elapsed(session: pb.Session) -> str:
+    return style.duration(session.ended_at - session.started_at)
+
+
+def _amounts(known: Known) -> str:
+    """`3 images built, 0 reused; 9 objects applied, 2 unchanged`."""
+    parts: list[str] = []
+    images = list(known.targets(pb.TARGET_KIND_IMAGE))
+    objects = list(known.targets(pb.TARGET_KIND_OBJECT))
+    for targets, noun, done, spared in (
+        (images, "image", "built", "reused"),
+        (objects, "object", "applied", "unchanged"),
+    ):
+        ready = [t for t in targets if t.phase == pb.TARGET_PHASE_DONE]
+        reused = sum(bool(t.reused) for t in ready)
+        if targets:
+            parts.append(f"{style.count(len(ready) - reused, noun)} {done}, {reused} {spared}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _success(known: Known) -> str:
+    amount = style.count(len(known.counted), "resource")
+    return f"✔ {amount} healthy in {_elapsed(known.session)}{_amounts(known)}"
+
+
+def _summary(known: Known, look: Style) -> str:
+    session, counted = known.session, known.counted
+    took = _elapsed(session)
+    failed = [r.name for r in counted if r.verdict == pb.VERDICT_FAILED]
+    unhealthy = [r.name for r in counted if r.verdict != pb.VERDICT_HEALTHY]
+    total = style.count(len(counted), "resource")
+    match session.outcome:
+        case pb.OUTCOME_FAILED if failed:
+            text = f"✘ {len(failed)} of {total} failed in {took}: {style.some(failed, 5)}"
+        case pb.OUTCOME_TILTFILE_ERROR:
+            text = f"✘ the Tiltfile could not be loaded ({took})"
+        case pb.OUTCOME_TIMEOUT:
+            names = f": {style.some(unhealthy, 5)}" if unhealthy else ""
+            text = f"✘ timed out after {took}, {len(unhealthy)} of {total} not healthy{names}"
+        case pb.OUTCOME_CANCELLED:
+            return look.paint(Tone.WARN, f"stopped after {took}")
+        case _:
+            text = f"✘ failed in {took}"
+    return look.paint(Tone.BAD, text)

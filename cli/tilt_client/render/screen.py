@@ -1,0 +1,137 @@
+"""Everything that a session prints, in the order of what is fed in.
+
+Lines come in two kinds: what programs printed (filtered by the user's `--log-…` flags) and what
+the session does (never filtered).  Only the latter count against silence: a chatty pod must not
+hide for minutes what the run is waiting for.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from tilt_api.v1 import tilt_pb2 as pb
+from tilt_client.render import report, style, waiting
+from tilt_client.render.known import Known
+from tilt_client.render.news import Item, News
+from tilt_client.render.style import Style, Tone
+from tilt_client.render.tails import Tails
+
+SILENCE = 10.0
+"""Seconds without news after which a line says what is waiting."""
+
+_TONES = {
+    pb.LOG_LEVEL_DEBUG: Tone.QUIET,
+    pb.LOG_LEVEL_WARN: Tone.WARN,
+    pb.LOG_LEVEL_ERROR: Tone.BAD,
+}
+
+
+class Source(Enum):
+    """Which logs to show."""
+
+    ALL = "all"
+    BUILD = "build"
+    RUNTIME = "runtime"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The user's choice among log lines.
+
+    Args:
+        resources: only theirs; none is all.
+        level: this one and worse.
+    """
+
+    source: Source = Source.ALL
+    resources: frozenset[str] = frozenset()
+    level: int = pb.LOG_LEVEL_INFO
+
+    def shows(self, line: pb.LogLine) -> bool:
+        """Whether to print a line."""
+        if line.level < self.level or (self.resources and line.resource not in self.resources):
+            return False
+        runtime = line.span.startswith("pod/") or line.span == "serve"
+        return self.source is Source.ALL or (self.source is Source.RUNTIME) == runtime
+
+
+class Screen:
+    """See the module.
+
+    Args:
+        follow: nobody waits for an end: tell each failure when it happens (`up`).
+        now: the session's start, seconds since the epoch.
+    """
+
+    def __init__(self, look: Style, shown: Filter, now: float, *, follow: bool = False) -> None:
+        self._look, self._filter, self._follow = look, shown, follow
+        self.known = Known()
+        self._news, self._tails = News(), Tails()
+        self._spoke = now
+        self._failed: dict[str, str] = {}
+        self._width = 0
+
+    def watched(self, answer: pb.WatchResponse, now: float) -> list[str]:
+        """What an answer of Watch says that is new."""
+        self.known.learn(answer)
+        self._width = style.width(r.name for r in self.known.resources)
+        out = [self._item(item) for item in self._news.items(answer, self.known, now)]
+        if self._follow:
+            for resource in answer.resources:
+                out += self._failure(resource)
+        if out:
+            self._spoke = now
+        return out
+
+    def logged(self, lines: Iterable[pb.LogLine], dropped: int = 0) -> list[str]:
+        """Log lines as they are shown."""
+        out = [f"({style.count(dropped, 'line')} of the log came too fast)"] if dropped else []
+        for line in lines:
+            self._tails.add(line)
+            if self._filter.shows(line):
+                text = self._look.log_text(line.text)
+                tone = _TONES.get(line.level, Tone.PLAIN)
+                out.append(self._prefixed(_speaker(line), self._look.paint(tone, text)))
+        return out
+
+    def silence(self, now: float) -> float:
+        """Seconds from now at which `waited` has to be called; infinite after the end."""
+        return math.inf if self.known.ended else max(self._spoke + SILENCE - now, 0.0)
+
+    def waited(self, now: float) -> list[str]:
+        """What the session is waiting for, if it has been silent for so long."""
+        if self.silence(now) > 0:
+            return []
+        self._spoke = now
+        text = waiting.line(self.known, now)
+        return [self._look.paint(Tone.QUIET, text)] if text else []
+
+    def report(self) -> list[str]:
+        """How it ended."""
+        return report.lines(self.known, self._tails, self._look)
+
+    def _prefixed(self, name: str, text: str) -> str:
+        return self._look.prefix(name, self._width) + text
+
+    def _item(self, item: Item) -> str:
+        text = self._look.paint(item.tone, item.text)
+        return self._prefixed(item.resource, text) if item.resource else text
+
+    def _failure(self, resource: pb.Resource) -> list[str]:
+        """The block of a resource that has failed; again only after it failed in another way."""
+        if resource.verdict != pb.VERDICT_FAILED or not resource.enabled:
+            self._failed.pop(resource.name, None)
+            return []
+        why = "\n".join(f.message for f in resource.findings) or resource.status
+        if self._failed.get(resource.name) == why:
+            return []
+        self._failed[resource.name] = why
+        return report.failure(resource, self._tails, self._look)
+
+
+def _speaker(line: pb.LogLine) -> str:
+    """Whose line it is; the session's own are named by what printed them."""
+    if line.resource:
+        return line.resource
+    return "Tiltfile" if line.span == "tiltfile" else line.span.rpartition("/")[2] or "tiltd"
