@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 from tiltd.starlark import collection_methods, string_methods
 from tiltd.starlark.errors import did_you_mean
-from tiltd.starlark.values import Dict, HostValue, List, Set, Value, no_attribute, type_name
+from tiltd.starlark.values import (
+    Dict,
+    HostValue,
+    List,
+    Set,
+    Value,
+    kind_of,
+    no_attribute,
+    type_name,
+)
 
 __all__ = ["attribute", "did_you_mean", "names"]
 
@@ -27,7 +36,7 @@ def attribute(value: Value, name: str) -> Value:
     Raises:
         StarlarkError: there is no such field or method.
     """
-    methods = _METHODS.get(type(value))
+    methods = _METHODS.get(kind_of(value))
     if methods and (method := methods.get(name)):
         return types.MethodType(method, value)
     if isinstance(value, HostValue):
@@ -39,4 +48,4 @@ def names(value: Value) -> list[str]:
     """`dir(value)`."""
     if isinstance(value, HostValue):
         return sorted(value.starlark_dir())
-    return sorted(_METHODS.get(type(value), ()))
+    return sorted(_METHODS.get(kind_of(value), ()))

@@ -90,6 +90,7 @@ class Builtin(HostValue):
         self._signature: _Signature | None = None
 
     def starlark_repr(self) -> str:
+        """As a built-in function of the language."""
         return f"<built-in function {self.name}>"
 
     def __get__(self, instance: object | None, owner: type | None = None) -> "Builtin":
@@ -101,7 +102,8 @@ class Builtin(HostValue):
         bound.receiver, bound._signature = instance, self._signature
         return bound
 
-    def __call__(self, *args: Value, **kwargs: Value) -> Value:
+    def __call__(self, /, *args: Value, **kwargs: Value) -> Value:
+        """Check and convert the arguments, and call the function."""
         signature = self._signature
         if signature is None:
             signature = self._signature = _signature(self.function, is_method=False)
@@ -212,7 +214,9 @@ def _signature(function: Callable[..., Any], *, is_method: bool) -> _Signature:
             case _:
                 positional.append(parameter.name)
         converters[parameter.name] = converter
-    required = frozenset(p.name for p in parameters if p.default is p.empty and p.name in converters)
+    required = frozenset(
+        p.name for p in parameters if p.default is p.empty and p.name in converters
+    )
     only = sum(parameter.kind is parameter.POSITIONAL_ONLY for parameter in parameters)
     return _Signature(tuple(positional), only, required, converters, rest, keywords)
 
@@ -238,6 +242,7 @@ def _function(value: Value) -> Callable[..., Any]:
     return typing.cast("Callable[..., Any]", value)
 
 
+_CALLABLE: Any = Callable
 _SIMPLE: dict[object, Converter] = {
     Any: Converter("any value", lambda value: value),
     object: Converter("any value", lambda value: value),
@@ -248,12 +253,12 @@ _SIMPLE: dict[object, Converter] = {
     float: Converter("float", _float),
     None: _exactly(type(None), "None"),
     type(None): _exactly(type(None), "None"),
-    collections.abc.Callable: Converter("function", _function),
+    _CALLABLE: Converter("function", _function),
 }
 
 
 @functools.cache
-def converter_of(annotation: Any) -> Converter:  # noqa: PLR0911 - one return a kind
+def converter_of(annotation: Any) -> Converter:
     """The converter for a parameter's annotation.
 
     Raises:
@@ -274,8 +279,8 @@ def converter_of(annotation: Any) -> Converter:  # noqa: PLR0911 - one return a 
         return _sequence(converter_of(arguments[0]), build)
     if origin in (dict, collections.abc.Mapping):
         return _mapping(converter_of(arguments[0]), converter_of(arguments[1]))
-    if origin is collections.abc.Callable:
-        return _SIMPLE[collections.abc.Callable]
+    if origin is _CALLABLE:
+        return _SIMPLE[_CALLABLE]
     if isinstance(annotation, type):
         return _instance(annotation)
     raise TypeError(f"no converter for {annotation}")

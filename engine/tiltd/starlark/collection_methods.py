@@ -11,6 +11,7 @@ from tiltd.starlark.values import (
     Set,
     Value,
     check_size,
+    clamp,
     elements,
     is_iterable,
     iterate,
@@ -27,9 +28,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Value])
 _MISSING = object()
 
 
-def _method(
-    table: dict[str, Callable[..., Value]], kind: str
-) -> Callable[[_Function], _Function]:
+def _method(table: dict[str, Callable[..., Value]], kind: str) -> Callable[[_Function], _Function]:
     """Add a function to a table, under its name without the type's."""
 
     def add(function: _Function) -> _Function:
@@ -89,7 +88,7 @@ def _list_index(x: List, value: Value, start: Value = None, end: Value = None, /
 @_method(LIST, "list")
 def _list_insert(x: List, index: Value, value: Value, /) -> None:
     x.check_mutable("insert into")
-    x.data.insert(_int(index, "insert", "index"), value)
+    x.data.insert(clamp(_int(index, "insert", "index")), value)
 
 
 @_method(LIST, "list")

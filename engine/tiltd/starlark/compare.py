@@ -4,11 +4,10 @@ Depth is bounded as in go.starlark.net, so that comparing values which contain t
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from tiltd.starlark.errors import StarlarkError
-from tiltd.starlark.values import Dict, HostValue, List, Set, Value, type_name
+from tiltd.starlark.values import Dict, HostValue, List, Set, Value, kind_of, type_name
 
 MAX_DEPTH = 10
 _SAME_IN_PYTHON = frozenset({str, int, bool, bytes, type(None), range})
@@ -24,7 +23,7 @@ def equal(x: Value, y: Value, depth: int = MAX_DEPTH) -> bool:
     """
     if x is y:
         return True
-    kind: type = type(x)
+    kind = kind_of(x)
     if kind is not type(y):
         return kind in _NUMBERS and type(y) in _NUMBERS and bool(x == y)
     if kind in _SAME_IN_PYTHON:
@@ -42,7 +41,7 @@ def equal(x: Value, y: Value, depth: int = MAX_DEPTH) -> bool:
             key in y.data and equal(value, y.data[key], depth - 1) for key, value in x.data.items()
         )
     if isinstance(x, Set):
-        return x.data.keys() == y.data.keys()
+        return bool(x.data.keys() == y.data.keys())
     return isinstance(x, HostValue) and bool(x == y)
 
 
@@ -71,7 +70,7 @@ def order(x: Value, y: Value, operator: str, depth: int = MAX_DEPTH) -> int:
     Raises:
         StarlarkError: the types have no order.
     """
-    kind: type = type(x)
+    kind = kind_of(x)
     same = kind is type(y)
     if same and kind in _ORDERED:
         return int(x > y) - int(x < y)
@@ -103,17 +102,10 @@ def _order_elements(x: Any, y: Any, operator: str, depth: int) -> int:
 
 def sort(values: list[Value], keys: list[Value], *, reverse: bool) -> list[Value]:
     """Values in the stable order of their keys."""
-    key: Callable[[int], Any]
-    kinds = {type(value) for value in keys}
-    if len(kinds) == 1 and kinds <= _ORDERED:
-        key = keys.__getitem__
-    else:
-        compare = functools.cmp_to_key(_by_less)
-
-        def key(index: int) -> Any:
-            return compare(keys[index])
-
-    return [values[index] for index in sorted(range(len(values)), key=key, reverse=reverse)]
+    kinds = {kind_of(value) for value in keys}
+    plain = len(kinds) == 1 and kinds <= _ORDERED
+    ranks: list[Any] = keys if plain else list(map(functools.cmp_to_key(_by_less), keys))
+    return [values[at] for at in sorted(range(len(values)), key=ranks.__getitem__, reverse=reverse)]
 
 
 def _by_less(x: Value, y: Value) -> int:

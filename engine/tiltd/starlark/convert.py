@@ -28,16 +28,18 @@ def _from_python(data: Any, depth: int) -> Value:
         raise StarlarkError("data nested too deeply")
     if isinstance(data, (*_SCALARS, range, List, Dict, Set, HostValue)):
         return data
+    contents: Any = data  # without the narrowing below, which knows no element types
     if isinstance(data, Mapping):
-        items = cast("Mapping[Any, Any]", data).items()
-        return Dict((_from_python(k, depth + 1), _from_python(v, depth + 1)) for k, v in items)
+        return Dict(
+            (_from_python(key, depth + 1), _from_python(value, depth + 1))
+            for key, value in contents.items()
+        )
     if isinstance(data, list):
-        return List([_from_python(element, depth + 1) for element in cast("list[Any]", data)])
+        return List([_from_python(element, depth + 1) for element in contents])
     if isinstance(data, tuple):
-        elements = cast("tuple[Any, ...]", data)
-        return tuple([_from_python(element, depth + 1) for element in elements])
+        return tuple([_from_python(element, depth + 1) for element in contents])
     if isinstance(data, set | frozenset):
-        return Set(_from_python(element, depth + 1) for element in cast("set[Any]", data))
+        return Set(_from_python(element, depth + 1) for element in contents)
     if callable(data):
         return data
     raise TypeError(f"no Starlark value for {type(data).__name__}")

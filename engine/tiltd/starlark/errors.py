@@ -12,6 +12,8 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 
+_SHOWN_FRAMES = 20
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Position:
@@ -60,8 +62,7 @@ class StarlarkError(Exception):
 
     def traceback(self) -> str:
         """The whole stack, the message and the hint, as lines for a terminal."""
-        lines = ["Traceback (most recent call last):"] if self.frames else []
-        lines += [f"  {frame}" for frame in self.frames]
+        lines = _frame_lines(self.frames)
         lines.append(f"Error: {self.message}")
         if self.hint:
             lines.append(f"Hint: {self.hint}")
@@ -108,8 +109,7 @@ class StarlarkSyntaxError(StarlarkError):
 
     def traceback(self) -> str:
         """The stack of loads that led to the file, the place, the message and the hint."""
-        lines = ["Traceback (most recent call last):"] if self.frames else []
-        lines += [f"  {frame}" for frame in self.frames]
+        lines = _frame_lines(self.frames)
         lines.append(f"{self.place}: {self.message}")
         if self.hint:
             lines.append(f"Hint: {self.hint}")
@@ -121,6 +121,17 @@ class StarlarkCancelledError(StarlarkError):
 
 
 StarlarkCancelled = StarlarkCancelledError
+
+
+def _frame_lines(frames: tuple[Frame, ...]) -> list[str]:
+    """The stack as lines; of a very deep one, both ends."""
+    if not frames:
+        return []
+    left_out = len(frames) - 2 * _SHOWN_FRAMES
+    lines = ["Traceback (most recent call last):", *(f"  {frame}" for frame in frames)]
+    if left_out > 0:
+        lines[1 + _SHOWN_FRAMES : 1 + _SHOWN_FRAMES + left_out] = [f"  ... {left_out} more calls"]
+    return lines
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

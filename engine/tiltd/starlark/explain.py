@@ -25,7 +25,8 @@ def explain(error: Exception) -> StarlarkError | None:
     match error:
         case RecursionError():
             return StarlarkError(
-                "stack overflow: too many nested calls", hint="look for a function that calls itself"
+                "stack overflow: too many nested calls",
+                hint="look for a function that calls itself",
             )
         case MemoryError():
             return StarlarkError("out of memory")
@@ -101,7 +102,8 @@ _CALLS: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
     ),
     (
         re.compile(
-            _CALLEE + r"got some positional-only arguments passed as keyword arguments: (?P<names>.+)"
+            _CALLEE
+            + r"got some positional-only arguments passed as keyword arguments: (?P<names>.+)"
         ),
         lambda match: f"{_name(match)}: {match['names'].strip(chr(39))} can't be passed by name",
     ),

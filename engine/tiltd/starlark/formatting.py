@@ -9,7 +9,7 @@ from typing import Any
 
 from tiltd.starlark import text
 from tiltd.starlark.errors import StarlarkError
-from tiltd.starlark.values import MAX_STRING, Dict, Value, check_size, type_name
+from tiltd.starlark.values import MAX_STRING, Dict, Value, check_size, kind_of, type_name
 
 _CONVERSION = re.compile(r"%(?:(%)|(?:\((?P<key>[^)]*)\))?(?P<letter>[\s\S])?)")
 _MAX_RUNE = 0x10FFFF
@@ -21,7 +21,7 @@ def interpolate(format_: str, operand: Value) -> str:
     Raises:
         StarlarkError: the format is wrong, or the operand doesn't fit it.
     """
-    arguments: tuple[Value, ...] = operand if type(operand) is tuple else (operand,)
+    arguments: tuple[Value, ...] = operand if kind_of(operand) is tuple else (operand,)
     parts: list[str] = []
     end = used = size = 0
     for match in _CONVERSION.finditer(format_):
@@ -60,7 +60,7 @@ def _convert(letter: str | None, value: Value, shown: str) -> str:
         case "r":
             return text.to_repr(value)
         case "d" | "i":
-            return text.int_text(_integer(letter, value))
+            return str(_integer(letter, value))
         case "x" | "X" | "o":
             return format(_integer(letter, value), letter)
         case "e" | "f" | "g" | "E" | "F" | "G":

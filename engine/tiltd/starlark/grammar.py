@@ -1,4 +1,4 @@
-"""What Python's parser accepts and Starlark doesn't: one walk over the tree, one clear sentence each.
+"""What Python's parser accepts and Starlark doesn't: one walk over the tree.
 
 The walk is driven by a table from node type to check; a node type that the table doesn't
 know is refused, so a construct of a later Python can't slip through.  The walk keeps its own
@@ -46,8 +46,10 @@ def parse(source: Source) -> ast.Module:
         tree = ast.parse(source.text, source.file)
     except SyntaxError as error:
         place = source.position(error.lineno or 1, _byte_offset(error))
-        message = (error.msg or "invalid syntax").partition(". Perhaps you")[0]
-        raise StarlarkSyntaxError(place, message) from None
+        message, _, advice = (error.msg or "invalid syntax").partition(". ")
+        # Python may advise what only Python has.
+        advice = advice.replace("'==' or ':=' instead of '='", "'==' instead of '='")
+        raise StarlarkSyntaxError(place, message, hint=advice) from None
     except (MemoryError, RecursionError):
         raise StarlarkSyntaxError(
             Position(source.file, 1, 1),
@@ -106,7 +108,7 @@ class _Checker:
         for statement in body:
             self.statement(statement)
 
-    def statement(self, node: ast.stmt) -> None:
+    def statement(self, node: ast.stmt) -> None:  # noqa: C901 - one case a statement
         match node:
             case ast.FunctionDef():
                 self.function(node)
@@ -268,7 +270,7 @@ class _Checker:
             else:
                 stack.extend(reversed(list(ast.iter_child_nodes(node))))
 
-    def expression(self, node: ast.AST) -> None:
+    def expression(self, node: ast.AST) -> None:  # noqa: C901 - one case a kind
         if type(node) in _ALLOWED and not isinstance(node, ast.Name | ast.Lambda):
             return
         match node:

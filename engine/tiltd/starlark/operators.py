@@ -5,7 +5,7 @@ calls back into a program, and none recurses natively; results are bounded in si
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from tiltd.starlark import attributes, compare, formatting, text
 from tiltd.starlark.errors import StarlarkError
@@ -18,10 +18,12 @@ from tiltd.starlark.values import (
     Set,
     Value,
     check_size,
+    clamp,
     elements,
     is_function,
     is_iterable,
     iterate,
+    kind_of,
     too_large,
     type_name,
 )
@@ -37,9 +39,7 @@ def _refuse(operator: str, x: Value, y: Value) -> StarlarkError:
         hint = "convert with str(...)"
     elif operator == "+" and kinds == {"dict"}:
         hint = "use | to join dicts"
-    return StarlarkError(
-        f"unknown binary op: {type_name(x)} {operator} {type_name(y)}", hint=hint
-    )
+    return StarlarkError(f"unknown binary op: {type_name(x)} {operator} {type_name(y)}", hint=hint)
 
 
 def _other(operator: str, x: Value, y: Value) -> Value:
@@ -71,7 +71,7 @@ def _number(x: Value) -> bool:
 
 def add(x: Value, y: Value) -> Value:
     """`x + y`."""
-    kind: type = type(x)
+    kind = kind_of(x)
     if kind is type(y):
         if kind is int:
             return _bounded(x + y)
@@ -141,8 +141,8 @@ def mul(x: Value, y: Value) -> Value:
 
 
 def _repeat(x: Value, count: int) -> Value:
-    count = max(count, 0)
-    kind: type = type(x)
+    count = clamp(max(count, 0))
+    kind = kind_of(x)
     if kind is str or kind is bytes:
         check_size(len(x) * count, MAX_STRING, "characters")
         return x * count
@@ -244,7 +244,7 @@ def rshift(x: Value, y: Value) -> Value:
     """`x >> y`."""
     if type(x) is int and type(y) is int:
         _check_shift(y)
-        return x >> y
+        return x >> clamp(y)
     return _other(">>", x, y)
 
 
@@ -325,14 +325,17 @@ def contains(x: Value, y: Value) -> bool:
     """`x in y`."""
     if isinstance(y, (Dict, Set)):
         return x in y
-    if isinstance(y, List) or type(y) is tuple:
-        for element in y.data if isinstance(y, List) else y:  # noqa: SIM110 - no C stack
+    kind = kind_of(y)
+    if kind is List or kind is tuple:
+        for element in y.data if kind is List else y:  # noqa: SIM110 - no C stack
             if compare.equal(x, element):
                 return True
         return False
     if type(y) is str:
         if type(x) is not str:
-            raise StarlarkError(f"'in <string>' requires string as left operand, not {type_name(x)}")
+            raise StarlarkError(
+                f"'in <string>' requires string as left operand, not {type_name(x)}"
+            )
         return x in y
     if type(y) is bytes and type(x) in (bytes, int):
         return x in y
@@ -366,13 +369,14 @@ def index(x: Value, key: Value) -> Value:
         return found
     if isinstance(x, List):
         return x.data[_position(key, len(x.data), "list")]
-    if type(x) is tuple or type(x) is range:
+    kind = kind_of(x)
+    if kind is tuple or kind is range:
         return x[_position(key, len(x), type_name(x))]
-    if type(x) is str and not x.isascii():
+    if kind is str and not x.isascii():
         data = text.to_bytes(x)
         at = _position(key, len(data), "string")
         return text.from_bytes(data[at : at + 1])
-    if type(x) is str or type(x) is bytes:
+    if kind is str or kind is bytes:
         at = _position(key, len(x), type_name(x))
         return x[at : at + 1]
     if isinstance(x, HostValue):
@@ -446,17 +450,19 @@ def unpack(value: Value, shape: Any) -> tuple[Value, ...]:
         value: what is assigned.
         shape: how many targets, or a tuple that has a shape or None for each.
     """
-    count = shape if type(shape) is int else len(shape)
+    flat = isinstance(shape, int)
+    count = shape if flat else len(shape)
     if not is_iterable(value):
         raise StarlarkError(f"got {type_name(value)} in assignment to {count} names, want a list")
-    parts: tuple[Value, ...] = value if type(value) is tuple else tuple(elements(value))
+    kind = kind_of(value)
+    parts: tuple[Value, ...] = value if kind is tuple else tuple(elements(value))
     if len(parts) != count:
         few = "few" if len(parts) < count else "many"
         raise StarlarkError(f"too {few} values to unpack: got {len(parts)}, want {count}")
-    if type(shape) is int:
+    if flat:
         return parts
-    pairs = zip(parts, shape, strict=True)
-    return tuple([p if s is None else unpack(p, s) for p, s in pairs])
+    inner: list[Any] = list(shape)
+    return tuple([p if s is None else unpack(p, s) for p, s in zip(parts, inner, strict=True)])
 
 
 def each(values: Iterator[Value], shape: Any) -> Iterator[tuple[Value, ...]]:
@@ -480,14 +486,15 @@ def make_dict(flat: list[Value]) -> Dict:
 def from_kwargs(kwargs: dict[str, Value]) -> Dict:
     """The dict that a function sees for its **kwargs."""
     new = Dict()
-    new.data = dict(kwargs)
+    new.data.update(kwargs)
     return new
 
 
 def args(value: Value) -> tuple[Value, ...]:
     """What `*value` passes."""
-    if type(value) is tuple:
-        return value
+    kind = kind_of(value)
+    if kind is tuple:
+        return cast("tuple[Value, ...]", value)
     if not is_iterable(value):
         raise StarlarkError(f"argument after * must be iterable, not {type_name(value)}")
     return tuple(elements(value))

@@ -77,7 +77,7 @@ def _statements(body: list[ast.stmt]) -> list[ast.stmt]:
     return [new for statement in body for new in _statement(statement)]
 
 
-def _statement(node: ast.stmt) -> list[ast.stmt]:  # noqa: PLR0911 - one branch a statement
+def _statement(node: ast.stmt) -> list[ast.stmt]:
     match node:
         case ast.Expr(value=ast.Constant()):
             # A docstring must not become one: functions have no __doc__ to reach.
@@ -229,7 +229,7 @@ def _iterable(iterable: ast.expr, target: ast.expr) -> ast.expr:
     return new
 
 
-def _expression(node: ast.expr) -> ast.expr:  # noqa: C901, PLR0911, PLR0912 - one a kind
+def _expression(node: ast.expr) -> ast.expr:  # noqa: C901 - one case a kind
     match node:
         case ast.Name() | ast.Constant():
             return node
@@ -355,7 +355,11 @@ def _lambda(node: ast.Lambda) -> None:
     if kwargs := node.args.kwarg:
         # A lambda can't rebind its **kwargs to a Starlark dict, so an inner one takes it.
         inner = ast.arguments(
-            posonlyargs=[], args=[ast.arg(arg=kwargs.arg)], kwonlyargs=[], kw_defaults=[], defaults=[]
+            posonlyargs=[],
+            args=[ast.arg(arg=kwargs.arg)],
+            kwonlyargs=[],
+            kw_defaults=[],
+            defaults=[],
         )
         _at(node, inner.args[0])
         function = _at(node, ast.Lambda(args=inner, body=body))

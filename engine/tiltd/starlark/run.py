@@ -12,10 +12,10 @@ may call `cancel`; everything else belongs to the one that runs it.
 
 import contextlib
 import dataclasses
+import inspect
 import itertools
-import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from tiltd.starlark import text
@@ -88,14 +88,12 @@ class Thread:
         namespace = self._namespace(program, predeclared)
         with _boundary():
             exec(program.code, namespace)  # noqa: S102 - what was checked and rewritten
-        module = Module(
-            program.file, {n: namespace[n] for n in program.exported if n in namespace}
-        )
+        module = Module(program.file, {n: namespace[n] for n in program.exported if n in namespace})
         for value in module.globals.values():
             freeze(value)
         return module
 
-    def call(self, function: Value, *args: Value, **kwargs: Value) -> Value:
+    def call(self, function: Value, /, *args: Value, **kwargs: Value) -> Value:
         """Call a value of a program from the host.
 
         Raises:
@@ -177,7 +175,7 @@ def execute(
 
 
 @contextlib.contextmanager
-def _boundary() -> Iterator[None]:
+def _boundary() -> Generator[None]:
     """Turn what a program raises into a StarlarkError that knows the stack up to here."""
     try:
         yield
@@ -185,7 +183,7 @@ def _boundary() -> Iterator[None]:
         error.frames = (*_frames(error.__traceback__), *error.frames)
         # Python's traceback has served; an outer boundary must not see these frames again.
         raise error.with_traceback(None)  # noqa: B904 - the same error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a host function raises is a cause
         frames = _frames(error.__traceback__)
         known = explain(error)
         new = known or StarlarkError(str(error) or type(error).__name__)
@@ -199,7 +197,7 @@ def call_stack() -> tuple[Frame, ...]:
     Outermost first; the last one is the place of the call of the host function that asks.
     """
     frames: list[tuple[types.FrameType, int]] = []
-    frame: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 - the only way, and a stable one
+    frame: types.FrameType | None = inspect.currentframe()
     while frame is not None:
         frames.append((frame, frame.f_lasti))
         frame = frame.f_back

@@ -47,9 +47,7 @@ _LONG_BODY = {
     quote: re.compile(rf"(?:[^\\{quote[0]}]|\\[\s\S]|{quote[0]}(?!{quote[1:]}))*{quote}")
     for quote in ('"""', "'''")
 }
-_SHORT_BODY = {
-    quote: re.compile(rf"(?:[^\\\n{quote}]|\\[\s\S])*{quote}") for quote in ('"', "'")
-}
+_SHORT_BODY = {quote: re.compile(rf"(?:[^\\\n{quote}]|\\[\s\S])*{quote}") for quote in ('"', "'")}
 _ESCAPE = re.compile(
     r"\\(?:(?P<plain>[abfnrtv\\'\"\n])|(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9a-fA-F]{2})"
     r"|u(?P<u4>[0-9a-fA-F]{4})|U(?P<u8>[0-9a-fA-F]{8})|(?P<bad>[\s\S]))"
@@ -75,6 +73,7 @@ _REVEALED = {disguise: name for name, disguise in _DISGUISES.items()}
 _NESTING_WORDS = frozenset({"not", "lambda", "if", "else", "and", "or", "in", "for"})
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 _MAX_ASCII = 0x7F
+_MAX_BYTE = 0xFF
 _MAX_RUNE = 0x10FFFF
 
 
@@ -341,7 +340,7 @@ class _Scanner:
                 self.rune(match[0], int(match["u4"] or match["u8"], 16), at, is_bytes=is_bytes)
                 continue
             code = int(match["octal"], 8) if match["octal"] else int(match["hex"], 16)
-            if (code > _MAX_ASCII and not is_bytes) or code > 0xFF:
+            if (code > _MAX_ASCII and not is_bytes) or code > _MAX_BYTE:
                 self.fail(at, f"non-ASCII escape {match[0]}", f"write \\u{code:04x}")
 
     def rune(self, escape: str, rune: int, at: int, *, is_bytes: bool) -> None:

@@ -16,8 +16,10 @@ from tiltd.starlark.values import (
     Value,
     View,
     check_size,
+    clamp,
     is_iterable,
     iterate,
+    kind_of,
     not_iterable,
     type_name,
 )
@@ -38,7 +40,9 @@ def _string(function: Callable[..., Value]) -> Callable[..., Value]:
 def _want(value: Value, kind: type, method: str, parameter: str) -> None:
     if type(value) is not kind:
         want = "string" if kind is str else kind.__name__
-        raise StarlarkError(f"{method}: for parameter {parameter}: got {type_name(value)}, want {want}")
+        raise StarlarkError(
+            f"{method}: for parameter {parameter}: got {type_name(value)}, want {want}"
+        )
 
 
 def _bounds(start: Value, end: Value, method: str) -> slice:
@@ -48,9 +52,7 @@ def _bounds(start: Value, end: Value, method: str) -> slice:
     return slice(start, end)
 
 
-def _search(
-    method: str, s: str, sub: Value, start: Value, end: Value
-) -> tuple[Any, Any, int, int]:
+def _search(method: str, s: str, sub: Value, start: Value, end: Value) -> tuple[Any, Any, int, int]:
     """Haystack and needle (both str or both bytes) and checked bounds from 0."""
     _want(sub, str, method, "sub")
     part = _bounds(start, end, method)
@@ -109,7 +111,8 @@ def _affix(
 ) -> bool:
     if part.start is not None or part.stop is not None:
         s = s[part] if s.isascii() else text.from_bytes(text.to_bytes(s)[part])
-    affixes: Iterable[Value] = affix if type(affix) is tuple else (affix,)
+    kind = kind_of(affix)
+    affixes: Iterable[Value] = affix if kind is tuple else (affix,)
     for candidate in affixes:
         _want(candidate, str, method, "1")
     return any(test(s, candidate) for candidate in affixes)
@@ -171,7 +174,7 @@ def _splitting(
         if not sep:
             raise StarlarkError(f"{method}: empty separator", hint="use elems() or codepoints()")
     _want(maxsplit, int, method, "maxsplit")
-    return List(list[Value](split(s, sep, max(maxsplit, -1))))
+    return List(list[Value](split(s, sep, clamp(max(maxsplit, -1)))))
 
 
 @_string
@@ -209,7 +212,7 @@ def _replace(s: str, old: Value, new: Value, count: Value = -1, /) -> str:
     _want(count, int, "replace", "count")
     found = s.count(old) if count < 0 else min(s.count(old), count)
     check_size(len(s) + found * max(len(new) - len(old), 0), MAX_STRING, "characters")
-    return text.joined(s.replace(old, new, max(count, -1)))
+    return text.joined(s.replace(old, new, clamp(max(count, -1))))
 
 
 @_string

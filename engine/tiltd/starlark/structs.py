@@ -18,24 +18,29 @@ class Struct(HostValue):
         self.fields = dict(sorted(fields.items()))
 
     def starlark_repr(self) -> str:
+        """As it is printed, inside of lists too."""
         pairs = (f"{name} = {text.to_repr(value)}" for name, value in self.fields.items())
         return f"{self.type_name}({', '.join(pairs)})"
 
     def starlark_attr(self, name: str) -> Value:
+        """A field by its name."""
         if name not in self.fields:
             hint = did_you_mean(name, self.fields)
             raise StarlarkError(f"{self.type_name} has no .{name} attribute", hint=hint)
         return self.fields[name]
 
     def starlark_dir(self) -> list[str]:
+        """The names of the fields."""
         return list(self.fields)
 
     def starlark_binary(self, operator: str, other: Value, *, swapped: bool) -> Value:
+        """`+` joins the fields of two structs; the right one wins."""
         if operator == "+" and type(other) is type(self) and not swapped:
             return type(self)({**self.fields, **other.fields})
         return NotImplemented
 
     def starlark_freeze(self, freeze: Callable[[Value], None]) -> None:
+        """Freeze what the fields hold."""
         for value in self.fields.values():
             freeze(value)
 
@@ -66,9 +71,11 @@ class Namespace(HostValue):
         self.members = dict(members)
 
     def starlark_repr(self) -> str:
+        """As it is printed, inside of lists too."""
         return f"[module: {self.name}]"
 
     def starlark_attr(self, name: str) -> Value:
+        """A field by its name."""
         if name in self.members:
             return self.members[name]
         raise StarlarkError(
@@ -77,9 +84,11 @@ class Namespace(HostValue):
         )
 
     def starlark_dir(self) -> list[str]:
+        """The names of the fields."""
         return sorted(self.members)
 
     def starlark_freeze(self, freeze: Callable[[Value], None]) -> None:
+        """Freeze what the fields hold."""
         for value in self.members.values():
             freeze(value)
 
@@ -96,6 +105,7 @@ class DeclaredModule(Namespace):
     __slots__ = ()
 
     def starlark_repr(self) -> str:
+        """As it is printed, inside of lists too."""
         return f"<module {text.quote(self.name)}>"
 
 

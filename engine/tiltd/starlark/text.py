@@ -20,14 +20,13 @@ from tiltd.starlark.values import (
     Value,
     View,
     is_defined,
+    kind_of,
     too_large,
     type_name,
 )
 
 _MAX_PARTS = 1 << 22
 _MAX_DEPTH = 2000
-_CHUNK_DIGITS = 4000
-_PLAIN_BITS = 12_000
 _LARGEST_PLAIN_EXPONENT = 6
 _SMALLEST_PLAIN_EXPONENT = -4
 _ESCAPES = {
@@ -50,18 +49,6 @@ def from_bytes(data: bytes) -> str:
 def joined(string: str) -> str:
     """A concatenation, with characters that were split into bytes made whole again."""
     return string if string.isascii() else from_bytes(to_bytes(string))
-
-
-def int_text(number: int) -> str:
-    """Decimal digits; Python refuses more than 4300 at once."""
-    if number.bit_length() < _PLAIN_BITS:
-        return str(number)
-    sign, number, chunks = "-" if number < 0 else "", abs(number), list[str]()
-    base = 10**_CHUNK_DIGITS
-    while number:
-        number, chunk = divmod(number, base)
-        chunks.append(str(chunk).rjust(_CHUNK_DIGITS, "0"))
-    return sign + "".join(reversed(chunks)).lstrip("0")
 
 
 def float_text(number: float) -> str:
@@ -114,7 +101,7 @@ def _quote_bytes(data: bytes) -> str:
 
 def to_str(value: Value) -> str:
     """`str(value)`."""
-    kind: type = type(value)
+    kind = kind_of(value)
     if kind is str:
         return str(value)
     if kind is bytes:
@@ -142,7 +129,7 @@ class _Printer:
         self.path: list[Value] = []
 
     def write(self, value: Value) -> None:
-        kind: type = type(value)
+        kind = kind_of(value)
         if kind is str:
             self.add(quote(value))
         elif kind is tuple:
@@ -202,10 +189,8 @@ class _Printer:
 
 def _simple(value: Value) -> str:
     match value:
-        case None | True | False:
+        case None | int():
             return str(value)
-        case int():
-            return int_text(value)
         case float():
             return float_text(value)
         case bytes():

@@ -11,12 +11,14 @@ from tiltd.starlark import attributes, compare, formatting, operators, text
 from tiltd.starlark.collection_methods import update
 from tiltd.starlark.errors import StarlarkError
 from tiltd.starlark.values import (
+    MAX_BITS,
     Dict,
     HostValue,
     List,
     Set,
     Value,
     check_size,
+    clamp,
     elements,
     is_iterable,
     iterate,
@@ -28,7 +30,6 @@ _MISSING = object()
 _MAX_BASE = 36
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIXES = {"0x": 16, "0o": 8, "0b": 2}
-_CHUNK = 4000
 
 
 def _universal(function: Callable[..., Value]) -> Callable[..., Value]:
@@ -125,10 +126,9 @@ def _float(x: Value = 0.0, /) -> float:
             raise StarlarkError("float: int too large to convert") from None
     if type(x) is not str:
         raise StarlarkError(f"float: got {type_name(x)}, want number or string")
+    plain = "_" not in x and x == x.strip() and x.isascii()
     try:
-        if "_" in x or x != x.strip() or not x.isascii():
-            raise ValueError
-        return float(x)
+        return float(x if plain else "")
     except ValueError:
         raise StarlarkError(f"float: invalid literal: {text.to_repr(x)}") from None
 
@@ -207,11 +207,8 @@ def _parse_int(literal: str, base: int) -> int:
             actual = 0  # 010 is ambiguous
     if not actual or not digits or any(d not in _DIGITS[:actual] for d in digits):
         raise StarlarkError(f"int: invalid literal with base {base}: {literal}")
-    check_size(len(digits), 1 << 16, "digits")
-    number = 0
-    for at in range(0, len(digits), _CHUNK):
-        chunk = digits[at : at + _CHUNK]
-        number = number * actual ** len(chunk) + int(chunk, actual)
+    check_size(len(digits) * (actual.bit_length() - 1), MAX_BITS, "bits")
+    number = int(digits, actual)
     return -number if negative else number
 
 
@@ -276,13 +273,16 @@ def _ord(x: Value, /) -> int:
 
 @_universal
 def _range(start: Value, stop: Value = _MISSING, step: Value = 1, /) -> range:
-    first = _int_argument(start, "range", "start" if stop is not _MISSING else "stop")
     if stop is _MISSING:
-        return range(first)
-    distance = _int_argument(step, "range", "step")
+        start, stop = 0, start
+    bounds = (start, "start"), (stop, "stop"), (step, "step")
+    first, last, distance = [_int_argument(value, "range", name) for value, name in bounds]
     if distance == 0:
         raise StarlarkError("range: step argument must not be zero")
-    return range(first, _int_argument(stop, "range", "stop"), distance)
+    for value, name in bounds:
+        if clamp(value) != value:
+            raise StarlarkError(f"range: {name} out of range: {value}")
+    return range(first, last, distance)
 
 
 @_universal

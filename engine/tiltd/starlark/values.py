@@ -17,24 +17,33 @@ count bytes, and a byte that is no character by itself is a surrogate escape.
 import itertools
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, NoReturn, TypeAlias, TypeGuard, cast
+from typing import Any, ClassVar, NoReturn, TypeAlias, TypeGuard, final
 
-from tiltd.starlark.errors import StarlarkError
+from tiltd.starlark.errors import StarlarkError, did_you_mean
 
 Value: TypeAlias = Any
 """Any value of a program; `Any` because programs are not typed."""
+
+kind_of: Callable[[Any], Any] = type
+"""`type`, for values: type checkers know nothing of the result and need not."""
 
 MAX_ELEMENTS = 1 << 24
 """Elements of one list, tuple or materialised range."""
 MAX_STRING = 1 << 28
 """Bytes of one string."""
-MAX_BITS = 1 << 18
-"""Bits of one int."""
+MAX_BITS = 14_000
+"""Bits of one int; what Python can still print (it refuses more than 4300 digits)."""
 THREAD = "<thread>"
 """The name under which the globals of each program hold their thread."""
 _MAX_KEY_DEPTH = 100
+_FAR = 1 << 60
 _MAX_KEY_PARTS = 100_000
 _PLAIN_KEYS = frozenset({str, int, bytes, type(None)})
+
+
+def no_attribute(kind: str, name: str, known: Iterable[str]) -> StarlarkError:
+    """The error for an attribute that a value has not."""
+    return StarlarkError(f"{kind} has no .{name} field or method", hint=did_you_mean(name, known))
 
 
 class HostValue:
@@ -74,9 +83,7 @@ class HostValue:
 
     def starlark_index(self, key: Value) -> Value:
         """`x[key]`."""
-        raise StarlarkError(
-            f"{self.starlark_type()} can't be indexed (with {type_name(key)})"
-        )
+        raise StarlarkError(f"{self.starlark_type()} can't be indexed (with {type_name(key)})")
 
     def starlark_set_index(self, key: Value, value: Value) -> None:  # noqa: ARG002 - a hook
         """`x[key] = value`."""
@@ -133,7 +140,7 @@ def key_of(value: Value) -> object:
     Raises:
         StarlarkError: the value is unhashable, or nested too deeply.
     """
-    kind: type = type(value)
+    kind = kind_of(value)
     if kind in _PLAIN_KEYS:
         return value
     if kind is bool:
@@ -143,7 +150,10 @@ def key_of(value: Value) -> object:
     if kind is tuple:
         return _tuple_key(value, itertools.count(), 0)
     if isinstance(value, HostValue):
-        hash(value)
+        try:
+            hash(value)
+        except TypeError:  # an `__eq__` without a `__hash__`
+            raise unhashable(value) from None
         return value
     if is_function(value):
         return value
@@ -157,7 +167,8 @@ def _tuple_key(value: tuple[Value, ...], parts: "itertools.count[int]", depth: i
     for element in value:
         if next(parts) > _MAX_KEY_PARTS:
             raise StarlarkError("unhashable: a tuple with too many parts")
-        nested = type(element) is tuple
+        kind = kind_of(element)
+        nested = kind is tuple
         keys.append(_tuple_key(element, parts, depth + 1) if nested else key_of(element))
     same = all(key is element for key, element in zip(keys, value, strict=True))
     return value if same else Boxed(value, tuple(keys))
@@ -203,6 +214,7 @@ class _Container:
         return self is other  # a program's == is `compare.equal`
 
 
+@final
 class List(_Container):
     """A Starlark list; hosts read `data` (or iterate) and change it by the methods."""
 
@@ -226,6 +238,7 @@ class List(_Container):
         return f"List({self.data!r})"
 
 
+@final
 class Dict(_Container):
     """A Starlark dict, in the order of insertion; hosts use it as a mapping.
 
@@ -294,6 +307,7 @@ class Dict(_Container):
         return f"Dict({self.items()!r})"
 
 
+@final
 class Set(_Container):
     """A Starlark set, in the order of insertion; `data` maps keys to nothing."""
 
@@ -351,13 +365,16 @@ class View(HostValue):
         self.size = size
 
     def starlark_type(self) -> str:
+        """`string.elems` and its like."""
         kind = "bytes" if isinstance(self.owner, bytes) else "string"
         return f"{kind}.{self.method}"
 
     def starlark_iter(self) -> Iterator[Value]:
+        """The elements, made one by one."""
         return iter(self.elements())
 
     def starlark_len(self) -> int | None:
+        """The number of bytes; code points have to be counted."""
         return self.size if self.method.startswith("elem") else None
 
     def __bool__(self) -> bool:
@@ -382,7 +399,8 @@ _TYPE_NAMES: dict[type, str] = {
 
 def type_name(value: Value) -> str:
     """What `type(value)` is in a program."""
-    name = _TYPE_NAMES.get(type(value))
+    kind = kind_of(value)
+    name = _TYPE_NAMES.get(kind)
     if name:
         return name
     if isinstance(value, HostValue):
@@ -402,20 +420,13 @@ def is_function(value: Value) -> bool:
     return type(value) in (types.FunctionType, types.MethodType)
 
 
-def no_attribute(kind: str, name: str, known: Iterable[str]) -> StarlarkError:
-    """The error for an attribute that a value has not."""
-    from tiltd.starlark.errors import did_you_mean  # noqa: PLC0415
-
-    return StarlarkError(f"{kind} has no .{name} field or method", hint=did_you_mean(name, known))
-
-
 def iterate(value: Value) -> Iterator[Value]:
     """What a loop over the value yields.
 
     Raises:
         StarlarkError: the value isn't iterable.
     """
-    kind: type = type(value)
+    kind = kind_of(value)
     if kind is List or kind is Dict or kind is Set or kind is tuple or kind is range:
         return iter(value)
     if isinstance(value, HostValue) and (iterator := value.starlark_iter()) is not None:
@@ -432,7 +443,7 @@ def not_iterable(value: Value) -> StarlarkError:
 
 def is_iterable(value: Value) -> bool:
     """Whether `iterate` would accept the value."""
-    kind: type = type(value)
+    kind = kind_of(value)
     if kind is List or kind is Dict or kind is Set or kind is tuple or kind is range:
         return True
     return isinstance(value, HostValue) and value.starlark_iter() is not None
@@ -451,6 +462,11 @@ def check_size(count: int, limit: int = MAX_ELEMENTS, noun: str = "elements") ->
     """Refuse a result before it takes all memory."""
     if count > limit:
         too_large(f"{count} {noun}")
+
+
+def clamp(number: int) -> int:
+    """A count or offset that Python's own methods accept; far beyond any size either way."""
+    return min(max(number, -_FAR), _FAR)
 
 
 def too_large(what: str) -> NoReturn:
@@ -480,9 +496,9 @@ def freeze(root: Value) -> None:
         elif isinstance(value, HostValue):
             seen.add(id(value))
             value.starlark_freeze(stack.append)
-        elif type(value) is tuple:
+        elif kind_of(value) is tuple:
             seen.add(id(value))
-            stack.extend(cast("tuple[Value, ...]", value))
+            stack.extend(value)
         elif is_defined(value):
             seen.add(id(value))
             stack.extend(_held(value))
