@@ -1,0 +1,1 @@
+"""The functions that Tiltfiles call, one module a theme; `predeclared` puts them together."""

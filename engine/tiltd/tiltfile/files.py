@@ -1,0 +1,121 @@
+"""The files of one reading: which one runs now, where relative paths begin, what was read.
+
+Relative paths begin in the folder of the file that is being executed, not of the file in which a
+function was defined: a stack, pushed by `load`, `load_dynamic` and `include`.  Every file that is
+read is remembered, because a change to it must reload the Tiltfile; so is a file that is missing,
+because it may appear.  A folder is remembered only where its whole content counts.
+"""
+
+import contextlib
+import os
+import os.path
+from collections.abc import Iterator
+
+from tiltd.model.problems import Place
+from tiltd.tiltfile.mistakes import Mistake
+
+
+class Files:
+    """See the module.
+
+    Args:
+        main: the absolute path of the Tiltfile.
+        cwd: the user's working folder, for shorter paths in messages.
+    """
+
+    def __init__(self, main: str, cwd: str = "") -> None:
+        self.main = main
+        self._cwd = cwd
+        self._running = [main]
+        self._watched: dict[str, None] = {}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """All that was read, in order."""
+        return tuple(self._watched)
+
+    @property
+    def current(self) -> str:
+        """The file that is being executed."""
+        return self._running[-1]
+
+    @property
+    def folder(self) -> str:
+        """Where relative paths begin and commands run."""
+        return os.path.dirname(self.current)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The files that are being executed, outermost first."""
+        return tuple(self._running)
+
+    @contextlib.contextmanager
+    def executing(self, path: str) -> Iterator[None]:
+        """While a file is executed."""
+        self._running.append(path)
+        try:
+            yield
+        finally:
+            self._running.pop()
+
+    def absolute(self, path: str) -> str:
+        """A path, relative to the current folder, as an absolute one without `..`."""
+        return os.path.normpath(os.path.join(self.folder, path))
+
+    def shown(self, path: str) -> str:
+        """A path as short as it can be said: relative to the Tiltfile's or the user's folder."""
+        candidates = [path]
+        for folder in (os.path.dirname(self.main), self._cwd):
+            if folder and (path == folder or path.startswith(os.path.join(folder, ""))):
+                candidates.append(os.path.relpath(path, folder))
+        return min(candidates, key=len)
+
+    def watch(self, path: str) -> None:
+        """Remember a file, or a folder with all that is below it."""
+        self._watched[path] = None
+
+    def watch_file(self, path: str) -> None:
+        """Remember a file, also one that is missing; a folder is left alone."""
+        if not os.path.isdir(path) or os.path.islink(path):
+            self.watch(path)
+
+    def read(self, path: str, what: str = "file") -> str:
+        """Read a text file and remember it; bytes that are no UTF-8 stay what they are.
+
+        Raises:
+            FileNotFoundError: it is missing.
+            Mistake: it can't be read for another reason.
+        """
+        self.watch_file(path)
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise self.unreadable(path, what, error) from error
+
+    def unreadable(self, path: str, what: str, error: Exception) -> Mistake:
+        """The mistake for a file that can't be read: missing, a folder, forbidden …."""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        hint = _nearby(path) if isinstance(error, FileNotFoundError) else ""
+        return Mistake(f"the {what} {self.shown(path)} can't be read: {reason}", hint=hint)
+
+    def place(self, file: str, line: int, column: int = 0) -> Place:
+        """A place; its file is absolute, as the model wants it."""
+        return Place(file, line, column)
+
+
+def _nearby(path: str) -> str:
+    """Which part of a missing path is missing, and what is there instead."""
+    import difflib  # noqa: PLC0415 (only errors need it)
+
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}" if folder else ""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,322 @@
+"""YAML as Tiltfiles and Kubernetes manifests mean it: YAML 1.1 as Go's parser reads it.
+
+Tilt reads YAML by way of JSON, so a document is plain data with string keys.  What a plain scalar
+means differs from PyYAML's idea of YAML 1.1: `n` and `y` are booleans, `1e3` is a number, `1:30`
+and `2001-01-01` are strings, `010` is 8, and a number without a fraction is an integer however it
+was written.  The rules stand in `_SCALARS`, for reading and writing alike: a string that would
+read as something else is quoted.  libyaml does the parsing; it reports an error's line and column
+in the whole text, not in the document.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+_INT64 = range(-(2**63), 2**63)
+_DEEP = 200
+"""Nesting beyond this is an error; Python's stack would end at about five times as much."""
+_NODES = 5_000_000
+"""Values that aliases may expand to (a few lines can otherwise stand for billions)."""
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PLAIN = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a stream; `line` (from 1) is where it begins."""
+
+    value: Any
+    line: int
+
+
+class YamlError(ValueError):
+    """Text that is no YAML, or more than one document where one is wanted.
+
+    Args:
+        reason: what is wrong, one clause.
+        line: where, from 1; 0 is "not known".
+        column: likewise.
+    """
+
+    def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def decode(text: str) -> list[Document]:
+    """Read a stream of documents; empty ones are left out.
+
+    Raises:
+        YamlError: with line and column.
+    """
+    _check_depth(text)
+    try:
+        return [d for d in _documents(text) if d.value is not None]
+    except yaml.MarkedYAMLError as error:
+        raise _located(error) from error
+    except yaml.YAMLError as error:
+        raise YamlError(str(error).splitlines()[0]) from error
+    except (RecursionError, UnboundLocalError) as error:
+        # libyaml's binding reports a stack that is used up as an unbound variable of its own.
+        raise YamlError("it is nested too deeply") from error
+
+
+def decode_one(text: str) -> Any:
+    """Read a stream that holds one document at most; none is `None`.
+
+    Raises:
+        YamlError: there are several, or as `decode`.
+    """
+    documents = decode(text)
+    if len(documents) > 1:
+        raise YamlError(
+            "expected one YAML document but found a stream of several, separated by ---",
+            documents[1].line,
+            1,
+        )
+    return documents[0].value if documents else None
+
+
+def encode(value: Any) -> str:
+    """Write plain data as one document, keys sorted."""
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=False,
+        allow_unicode=True,
+        sort_keys=True,
+        width=2**20,
+    )
+    return text.removesuffix("...\n")
+
+
+def encode_stream(values: list[Any]) -> str:
+    """Write documents with `---` between them."""
+    return "---\n".join(encode(value) for value in values)
+
+
+def _documents(text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            value = loader.construct_document(node)
+            yield Document(_Copy().of(value), node.start_mark.line + 1)
+    finally:
+        loader.dispose()
+
+
+def _located(error: yaml.MarkedYAMLError) -> YamlError:
+    mark = error.problem_mark or error.context_mark
+    parts = [p for p in (error.context, error.problem) if p]
+    reason = ": ".join(parts) or "it is no YAML"
+    return YamlError(reason, mark.line + 1, mark.column + 1) if mark else YamlError(reason)
+
+
+def _check_depth(text: str) -> None:
+    # Only a text that could be nested this deeply is walked for it.
+    openers = text.count("[") + text.count("{")
+    if openers <= _DEEP and "- " * _DEEP not in text and " " * _DEEP not in text:
+        return
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > _DEEP:
+                    mark = event.start_mark
+                    raise YamlError(
+                        f"it is nested more than {_DEEP} levels deep",
+                        mark.line + 1,
+                        mark.column + 1,
+                    )
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.MarkedYAMLError as error:
+        raise _located(error) from error
+
+
+class _Copy:
+    """Copies a document, so that an alias is a value of its own; its size is limited."""
+
+    def __init__(self) -> None:
+        self._left = _NODES
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _DEEP:
+            raise YamlError("its aliases expand without bound")
+        if type(value) is dict:
+            return {key: self.of(item, depth + 1) for key, item in value.items()}
+        if type(value) is list:
+            return [self.of(item, depth + 1) for item in value]
+        return value
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml's loader with Go's rules for plain scalars, tags and keys."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own protocol)
+
+
+class _Dumper(yaml.CSafeDumper):
+    """libyaml's dumper that quotes what `_Loader` would not read as a string."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own protocol)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def number(text: str) -> int | float | None:
+    """The number that a plain scalar stands for, or `None`."""
+    plain = text.replace("_", "")
+    if match := _INTEGER.fullmatch(plain):
+        value = int(match[1] + _python_octal(match[2]), 0)
+        return value if value in _INT64 else float(value)
+    if not _NUMBER.fullmatch(plain):
+        return None
+    value = float(plain)
+    return int(value) if value.is_integer() and int(value) in _INT64 else value
+
+
+def _python_octal(digits: str) -> str:
+    old_style = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+    return f"0o{digits[1:]}" if old_style else digits
+
+
+def _construct_number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    value = number(node.value)
+    return node.value if value is None else value
+
+
+def _construct_word(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    return _WORDS.get(node.value, node.value)
+
+
+def _construct_special(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    raise yaml.constructor.ConstructorError(
+        None, None, f"{node.value} is no number that JSON can hold", node.start_mark
+    )
+
+
+def _construct_map(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
+    data: dict[str, Any] = {}
+    yield data
+    loader.flatten_mapping(node)
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        data[_key(key, key_node)] = loader.construct_object(value_node)
+
+
+def _key(key: Any, node: yaml.Node) -> str:
+    match key:
+        case str():
+            return key
+        case bool():
+            return "true" if key else "false"
+        case int():
+            return str(key)
+        case float():
+            return f"{key:g}"
+        case None:
+            return "null"
+        case _:
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key must be a scalar, not a list or a mapping", node.start_mark
+            )
+
+
+def _construct_binary(loader: _Loader, node: yaml.ScalarNode) -> str:
+    try:
+        return base64.b64decode(node.value).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!!binary holds no base64 of UTF-8 text: {error}", node.start_mark
+        ) from error
+
+
+def _construct_any(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
+    # A tag that nobody knows means nothing, as in Go: the value stands for itself.
+    del suffix
+    match node:
+        case yaml.ScalarNode():
+            return node.value
+        case yaml.SequenceNode():
+            return loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            return next(iter(_all(_construct_map(loader, node))))
+        case _:
+            raise TypeError(node)
+
+
+def _all(values: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(values)
+
+
+def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value.strip("\n") else None
+    return dumper.represent_scalar(f"{_PLAIN}str", value, style=style)
+
+
+def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
+    # As in Go, which writes it by way of JSON: without a fraction it is an integer.
+    if value.is_integer() and abs(value) < 10**21:
+        return dumper.represent_scalar(f"{_PLAIN}int", str(int(value)))
+    return dumper.represent_scalar(f"{_PLAIN}float", repr(value))
+
+
+_SCALARS: tuple[tuple[str, str, str | None], ...] = (
+    ("bool", "|".join(w for w, v in _WORDS.items() if v is not None), "yYnNtTfFoO"),
+    ("null", "~|null|Null|NULL|", None),
+    ("int", _INTEGER.pattern, "-+0123456789"),
+    ("float", _NUMBER.pattern, "-+.0123456789"),
+    ("special", _SPECIAL.pattern, "-+."),
+    ("merge", "<<", "<"),
+)
+"""Tag, pattern, first characters: what a plain scalar may be besides a string."""
+
+
+def _underscored(pattern: str) -> str:
+    return pattern.replace("0-9]", "0-9_]").replace("0-7]", "0-7_]").replace("A-F]", "A-F_]")
+
+
+def _teach() -> None:
+    for name, pattern, first in _SCALARS:
+        regexp = re.compile(rf"^(?:{_underscored(pattern)})$")
+        for kind in (_Loader, _Dumper):
+            kind.add_implicit_resolver(f"{_PLAIN}{name}", regexp, list(first) if first else None)
+    _Loader.add_constructor(f"{_PLAIN}bool", _construct_word)
+    _Loader.add_constructor(f"{_PLAIN}null", _construct_word)
+    _Loader.add_constructor(f"{_PLAIN}int", _construct_number)
+    _Loader.add_constructor(f"{_PLAIN}float", _construct_number)
+    _Loader.add_constructor(f"{_PLAIN}special", _construct_special)
+    _Loader.add_constructor(f"{_PLAIN}map", _construct_map)
+    _Loader.add_constructor(f"{_PLAIN}binary", _construct_binary)
+    for name in ("timestamp", "set", "omap", "pairs"):
+        _Loader.yaml_constructors.pop(f"{_PLAIN}{name}", None)
+    _Loader.add_multi_constructor("!", _construct_any)
+    _Loader.add_multi_constructor(_PLAIN, _construct_any)
+    _Dumper.add_representer(str, _represent_text)
+    _Dumper.add_representer(float, _represent_float)
+
+
+_teach()
