@@ -28,7 +28,7 @@ def remember(s: State, name: ResourceName, now: float) -> Memory:
         if s.live.objects[u].get("kind") == "Pod"
     ]
     began = s.session.started_at if s.session else None
-    return s.resources[name].memory.observe(pods, _clock(s, now), began_at=began)
+    return rules.observe(s.resources[name].memory, pods, _clock(s, now), began_at=began)
 
 
 def judge(s: State, name: ResourceName, now: float) -> Assessment:
@@ -194,8 +194,8 @@ def _served(
     return local.serve(resource.name, status.exit_code, probe, said=status.probe_message)
 
 
-def _readiness(target: desired.KubernetesTarget) -> rules.PodReadiness | None:
+def _readiness(target: desired.KubernetesTarget) -> desired.PodReadiness | None:
     """What the Tiltfile waits for; its `wait` is each kind's own way of being ready."""
     if target.pod_readiness is desired.PodReadiness.WAIT:
         return None
-    return rules.PodReadiness(target.pod_readiness.value)
+    return target.pod_readiness

@@ -5,11 +5,11 @@ from typing import assert_never
 
 from tilt_api.v1 import tilt_pb2 as pb
 from tiltd.core import limits, naming
-from tiltd.core.health import Assessment, Finding, Verdict
 from tiltd.core.reconcile import reconcile
 from tiltd.core.scrub import Scrubber
 from tiltd.model import desired, graph, state
 from tiltd.model.decisions import Hold
+from tiltd.model.health import Assessment, Finding, Verdict
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName, resource_node
 from tiltd.model.problems import Problem
 from tiltd.model.state import Attempt, AttemptOutcome, LimitOverrides, Mode, Outcome, State

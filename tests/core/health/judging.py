@@ -4,18 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.builders.k8s import T0
-from tiltd.core.health import (
-    Assessment,
-    Clock,
-    Context,
-    Limits,
-    Memory,
-    Objects,
-    PodReadiness,
-    Reference,
-    Scope,
-    assess_object,
-)
+from tiltd.core.health import Clock, Context, Objects, Reference, Scope, assess_object
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Assessment, Limits, Memory
 
 Json = dict[str, Any]
 

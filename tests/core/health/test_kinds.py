@@ -7,16 +7,9 @@ from hypothesis import strategies as st
 from tests.builders import k8s
 from tests.builders.k8s import back_off, box, condition, custom, ended, event, obj, pod, running
 from tests.core.health.judging import Json, judge, scope
-from tiltd.core.health import (
-    Limits,
-    ObjectRef,
-    PodReadiness,
-    Verdict,
-    absent,
-    assess_object,
-    assess_resource,
-    assessment,
-)
+from tiltd.core.health import absent, assess_object, assess_resource, assessment
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Limits, ObjectRef, Verdict
 
 
 def claim(phase: str = "Pending", **spec: str) -> Json:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tiltd.core.health import Verdict
 from tiltd.core.health.local import Probe, command, compose, serve
-from tiltd.core.health.verdict import Finding
+from tiltd.model.health import Finding, Verdict
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from tests.builders import k8s
 from tests.builders.k8s import T0, back_off, box, ended, pod, running
 from tests.core.health.judging import Json, judge
-from tiltd.core.health import Clock, Memory, Verdict
+from tiltd.core.health import Clock, observe
+from tiltd.model.health import Memory, Verdict
 
 OWNER = k8s.replica_set(k8s.deployment())
 
 
 def look(memory: Memory, now: float, *pods: Json, began: float = 0) -> Memory:
-    return memory.observe(pods, Clock(T0 + now), began_at=T0 + began)
+    return observe(memory, pods, Clock(T0 + now), began_at=T0 + began)
 
 
 def web(restarts: int, name: str = "a", made: float = 10) -> Json:

@@ -7,7 +7,9 @@ import pytest
 from tests.builders import k8s
 from tests.builders.k8s import back_off, box, condition, ended, event, pod, running, waiting
 from tests.core.health.judging import Json, judge
-from tiltd.core.health import Limits, PodReadiness, Reference, Verdict
+from tiltd.core.health import Reference
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Limits, Verdict
 
 OWNER = k8s.replica_set(k8s.deployment())
 JOB = k8s.job()

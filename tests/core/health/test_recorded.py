@@ -6,17 +6,8 @@ from typing import Any
 import pytest
 
 from tests.core.health.record import CASES, DATA
-from tiltd.core.health import (
-    Assessment,
-    Clock,
-    Context,
-    Limits,
-    Memory,
-    Objects,
-    Scope,
-    Verdict,
-    assess_object,
-)
+from tiltd.core.health import Clock, Context, Objects, Scope, assess_object, observe
+from tiltd.model.health import Assessment, Limits, Memory, Verdict
 
 Json = dict[str, Any]
 
@@ -27,7 +18,7 @@ def judge(case: str, later: float = 0.0) -> Assessment:
     clock = Clock(seen["now"] + later)
     pods = [item for item in seen["items"] if item["kind"] == "Pod"]
     began: float = seen["began"]
-    memory = Memory().observe(pods, Clock(seen["now"]), began_at=began)
+    memory = observe(Memory(), pods, Clock(seen["now"]), began_at=began)
     context = Context(applied_at=began, memory=memory)
     objects = Objects(tuple(seen["items"]), tuple(seen["events"]))
     return assess_object(seen["object"], Scope(objects, clock, Limits(), context))

@@ -7,7 +7,9 @@ import pytest
 from tests.builders import k8s
 from tests.builders.k8s import back_off, box, condition, ended, event, pod, running, waiting
 from tests.core.health.judging import Json, judge
-from tiltd.core.health import PodReadiness, Reference, Verdict
+from tiltd.core.health import Reference
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Verdict
 
 UP = box(running(0))
 DOWN = box(back_off("40s"), restarts=3, last=ended(3))

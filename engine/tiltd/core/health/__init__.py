@@ -4,14 +4,14 @@ The engine hands in objects as the API server gives them, and gets findings: ver
 Kubernetes' own reason, a sentence, and the moment at which to look again although nothing may
 happen until then.
 
-    memory = memory.observe(pods, clock, began_at=run_began)  # once per look
+    memory = observe(memory, pods, clock, began_at=run_began)  # once per look
     context = Context(applied_at=…, memory=memory)
     scope = Scope(Objects(items, events), Clock(now, skew), Limits(), context)
     found = assess_object(deployment, scope)  # or assess_resource([(obj, scope), …])
     found.verdict, found.worst.message, found.until
     scope.warnings(found.worst.chain)  # the events to show with it
 
-How the parts hang together, from values to verdicts:
+The values (verdicts, findings, limits, memory) are `model.health`.  How the parts hang together:
 
 - `fields`, `clock`, `verdict`, `scope`: reading JSON, time, the result, what a rule may know.
 - `events`, `conditions`, `containers`, `memory`, `exits`, `images`, `missing`: reading one thing
@@ -28,26 +28,20 @@ depends on the moment of the look (`memory`).
 """
 
 from tiltd.core.health.clock import Clock
-from tiltd.core.health.memory import Memory
+from tiltd.core.health.memory import observe
 from tiltd.core.health.resource import absent, assess_object, assess_resource
-from tiltd.core.health.scope import Context, Limits, Objects, PodReadiness, Reference, Scope
-from tiltd.core.health.verdict import Assessment, Finding, ObjectRef, Verdict, assessment
+from tiltd.core.health.scope import Context, Objects, Reference, Scope
+from tiltd.core.health.verdict import assessment
 
 __all__ = [
-    "Assessment",
     "Clock",
     "Context",
-    "Finding",
-    "Limits",
-    "Memory",
-    "ObjectRef",
     "Objects",
-    "PodReadiness",
     "Reference",
     "Scope",
-    "Verdict",
     "absent",
     "assess_object",
     "assess_resource",
     "assessment",
+    "observe",
 ]

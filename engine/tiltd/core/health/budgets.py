@@ -7,7 +7,7 @@ beside its limit, and the moment at which that changes.
 from dataclasses import replace
 
 from tiltd.core.health.scope import Scope
-from tiltd.core.health.verdict import Finding, Verdict, earliest
+from tiltd.model.health import Finding, Verdict, earliest
 
 
 def graced(finding: Finding, scope: Scope, since: float, label: str) -> Finding:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from tiltd.core.health import conditions, fields
+from tiltd.core.health import conditions, fields, memory
 from tiltd.core.health.containers import Container
 from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.memory import Track
-from tiltd.core.health.scope import PodReadiness, Scope
-from tiltd.core.health.verdict import Finding, ObjectRef, Verdict, ref
+from tiltd.core.health.scope import Scope
+from tiltd.core.health.verdict import ref
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Finding, ObjectRef, Track, Verdict
 
 
 class Keeper(Enum):
@@ -66,7 +67,9 @@ class Case:
     def track(self, container: Container) -> Track:
         """What is remembered of `container`."""
         context = self.scope.context
-        return context.memory.of(container, self.scope.clock, began_at=context.applied_at)
+        return memory.track(
+            context.memory, container, self.scope.clock, began_at=context.applied_at
+        )
 
     def condition(self, kind: str) -> Obj:
         """The pod's condition of that type; empty if it has none."""

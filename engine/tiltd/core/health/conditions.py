@@ -10,7 +10,8 @@ from typing import Final
 from tiltd.core.health import fields
 from tiltd.core.health.fields import Obj
 from tiltd.core.health.scope import Scope
-from tiltd.core.health.verdict import Finding, Verdict, ref
+from tiltd.core.health.verdict import ref
+from tiltd.model.health import Finding, Verdict
 
 _POSITIVE: Final[Sequence[str]] = ("Ready", "Available", "Succeeded")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from tiltd.core.health import events, exits, fields, starting
 from tiltd.core.health.case import Case, Keeper
 from tiltd.core.health.containers import Container, Role
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 _NOT_STARTED = {"StartError", "ContainerCannotRun"}
 

@@ -11,7 +11,8 @@ from tiltd.core.health import conditions, exits, fields, pods, workloads
 from tiltd.core.health.conditions import report
 from tiltd.core.health.fields import Obj
 from tiltd.core.health.scope import Scope
-from tiltd.core.health.verdict import Finding, Verdict, ref
+from tiltd.core.health.verdict import ref
+from tiltd.model.health import Finding, Verdict
 
 _DEFAULT_BACKOFF_LIMIT = 6
 

@@ -6,7 +6,7 @@ The same verdicts, so that one report and one exit code cover all of an app.
 from enum import Enum
 
 from tiltd.core.health import exits
-from tiltd.core.health.verdict import Finding, ObjectRef, Verdict
+from tiltd.model.health import Finding, ObjectRef, Verdict
 
 
 class Probe(Enum):

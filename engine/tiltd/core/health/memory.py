@@ -16,14 +16,13 @@ A pod's status is a snapshot.  Three questions need more than that:
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tiltd.core.health import containers, fields
 from tiltd.core.health.clock import RESOLUTION, Clock
 from tiltd.core.health.containers import Container
 from tiltd.core.health.fields import Obj
-
-Key = tuple[str, str]  # uid of the pod, name of the container
+from tiltd.model.health import Memory, Track
 
 # How long the kubelet waits before a restart, and how many crashes in a row have led to that
 # (MaxContainerBackOff; KEP-4603 has the second row).
@@ -36,83 +35,37 @@ _CRASHES_BY_SECONDS: Mapping[int, int] = {
 _RESTARTS_BY_PAUSE = ((155.0, 6), (78.0, 5), (38.0, 4), (19.0, 3), (9.0, 2), (0.0, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What is known of one container of one pod.
+def observe(memory: Memory, pods: Iterable[Obj], clock: Clock, *, began_at: float | None) -> Memory:
+    """Fold one look into the memory.
 
     Args:
-        lineage: whom a replacement may inherit from: owner, revision, container.
-        restarts: the kubelet's count at the last look.
-        baseline: how many of these happened before the run.
-        inherited: crashes of the replaced pods that this one stands for.
-        down: it was not up at the last look.
-        waiting: the reason for which it waits.
-        waiting_since: when that reason was first seen, host time.
-        running: id of the instance that runs.
-        running_since: when that instance was first seen running, host time.
+        memory: before it.
+        pods: all pods that this memory is for, as they are now: those of one resource, or
+            all. A pod that is missing here is taken for gone, as is one that leaves or is over.
+        clock: the moment of the look.
+        began_at: when the run began, host time; pods made before it start at a baseline.
     """
-
-    lineage: str
-    restarts: int
-    baseline: int
-    inherited: int = 0
-    down: bool = False
-    waiting: str = ""
-    waiting_since: float | None = None
-    running: str = ""
-    running_since: float | None = None
-
-    @property
-    def crashes(self) -> int:
-        """Restarts that count against the budget."""
-        return self._own + (self.inherited if self._own or self.down else 0)
-
-    @property
-    def _own(self) -> int:
-        return max(0, self.restarts - self.baseline)
-
-    @property
-    def legacy(self) -> int:
-        """What an heir takes over: replacing a container that is down is one more restart."""
-        return self._own + self.inherited + (1 if self.down else 0)
+    present = [pod for pod in pods if not _gone(pod)]
+    seen = {_key(c): c for pod in present for c in containers.of_pod(pod)}
+    estate = [*memory.gone, *(t for key, t in memory.tracks.items() if key not in seen)]
+    estate = sorted((t for t in estate if t.legacy), key=lambda t: t.legacy, reverse=True)
+    tracks: dict[tuple[str, str], Track] = {}
+    for key, container in seen.items():
+        known = memory.tracks.get(key)
+        if known is None:
+            known = _first(container, clock, began_at)
+            heirloom = next((t for t in estate if t.lineage == known.lineage), None)
+            if heirloom is not None:
+                estate.remove(heirloom)
+                known = replace(known, inherited=heirloom.legacy)
+        tracks[key] = _next(known, container, clock)
+    return Memory(tracks, tuple(estate))
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """All tracks, of pods that are there and of those that have no heir yet (`gone`)."""
-
-    tracks: Mapping[Key, Track] = field(default_factory=dict[Key, Track])
-    gone: tuple[Track, ...] = ()
-
-    def observe(self, pods: Iterable[Obj], clock: Clock, *, began_at: float | None) -> "Memory":
-        """Fold one look into the memory.
-
-        Args:
-            pods: all pods that this memory is for, as they are now: those of one resource, or
-                all. A pod that is missing here is taken for gone, as is one that leaves or is over.
-            clock: the moment of the look.
-            began_at: when the run began, host time; pods made before it start at a baseline.
-        """
-        present = [pod for pod in pods if not _gone(pod)]
-        seen = {_key(c): c for pod in present for c in containers.of_pod(pod)}
-        estate = [*self.gone, *(t for key, t in self.tracks.items() if key not in seen)]
-        estate = sorted((t for t in estate if t.legacy), key=lambda t: t.legacy, reverse=True)
-        tracks: dict[Key, Track] = {}
-        for key, container in seen.items():
-            track = self.tracks.get(key)
-            if track is None:
-                track = _first(container, clock, began_at)
-                heirloom = next((t for t in estate if t.lineage == track.lineage), None)
-                if heirloom is not None:
-                    estate.remove(heirloom)
-                    track = replace(track, inherited=heirloom.legacy)
-            tracks[key] = _next(track, container, clock)
-        return Memory(tracks, tuple(estate))
-
-    def of(self, container: Container, clock: Clock, *, began_at: float | None) -> Track:
-        """The track of `container`, brought up to what `container` says now."""
-        known = self.tracks.get(_key(container)) or _first(container, clock, began_at)
-        return _next(known, container, clock)
+def track(memory: Memory, container: Container, clock: Clock, *, began_at: float | None) -> Track:
+    """The track of `container`, brought up to what `container` says now."""
+    known = memory.tracks.get(_key(container)) or _first(container, clock, began_at)
+    return _next(known, container, clock)
 
 
 def _gone(pod: Obj) -> bool:
@@ -120,7 +73,7 @@ def _gone(pod: Obj) -> bool:
     return over or fields.has(pod, "metadata", "deletionTimestamp")
 
 
-def _key(container: Container) -> Key:
+def _key(container: Container) -> tuple[str, str]:
     return fields.uid(container.pod), container.name
 
 

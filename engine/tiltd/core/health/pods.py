@@ -21,8 +21,8 @@ from tiltd.core.health import (
 )
 from tiltd.core.health.case import Case, Keeper
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.scope import PodReadiness
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Finding, Verdict
 
 # Reasons of a pod that its node, the scheduler or an administrator ended, not its program.
 # Kubelet: eviction, graceful node shutdown, admission; node lifecycle and pod GC controllers.

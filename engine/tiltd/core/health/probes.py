@@ -3,7 +3,7 @@
 from tiltd.core.health import events, exits, fields
 from tiltd.core.health.case import Case
 from tiltd.core.health.containers import Container, Role
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 
 def judge(container: Container, case: Case) -> Finding | None:

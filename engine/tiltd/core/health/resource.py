@@ -23,8 +23,10 @@ from tiltd.core.health import (
 )
 from tiltd.core.health.conditions import report
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.scope import PodReadiness, Scope
-from tiltd.core.health.verdict import Assessment, Finding, ObjectRef, Verdict, assessment, ref
+from tiltd.core.health.scope import Scope
+from tiltd.core.health.verdict import assessment, ref
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Assessment, Finding, ObjectRef, Verdict
 
 Rule = Callable[[Obj, Scope], Finding]
 Kind = tuple[str, str]  # API group, kind

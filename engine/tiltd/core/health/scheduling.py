@@ -8,7 +8,7 @@ from typing import Final
 from tiltd.core.health import budgets, containers, events, fields, missing, starting
 from tiltd.core.health.case import Case
 from tiltd.core.health.events import Event
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 _HINTS: Final[Sequence[tuple[re.Pattern[str], str]]] = [
     (

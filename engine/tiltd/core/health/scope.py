@@ -2,45 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 
 from tiltd.core.health import events, fields
 from tiltd.core.health.clock import Clock
 from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.memory import Memory
-from tiltd.core.health.verdict import ObjectRef
+from tiltd.model.desired import PodReadiness
+from tiltd.model.health import Limits, Memory, ObjectRef
 
 DEPTH = 8  # levels of ownership
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The budgets, in seconds except for `crash_budget`.
-
-    Args:
-        stable_for: how long a main container must run before it counts.
-        crash_budget: restarts per container.
-        grace: for scheduling, config, mounts, quota, provisioning.
-        readiness: per object from its apply, not for Jobs; None is for ever.
-        tolerate: any pod failure, from its pod's creation or the apply, whichever is later
-            (`ci_settings(k8s_grace_period=)`).
-    """
-
-    stable_for: float = 5.0
-    crash_budget: int = 2
-    grace: float = 30.0
-    readiness: float | None = 300.0
-    tolerate: float = 0.0
-
-
-class PodReadiness(Enum):
-    """`k8s_resource(pod_readiness=)`."""
-
-    WAIT = "wait"
-    IGNORE = "ignore"
-    SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tiltd.core.health import containers, fields
 from tiltd.core.health.case import Case
 from tiltd.core.health.clock import RESOLUTION
 from tiltd.core.health.containers import Container, Role
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 
 def judge(case: Case) -> Finding | None:

@@ -23,7 +23,7 @@ from tiltd.core.health.case import Case
 from tiltd.core.health.containers import Container
 from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 _PASSING = re.compile(
     r"context deadline exceeded|context canceled|name .* is reserved"

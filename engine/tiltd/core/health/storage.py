@@ -6,7 +6,7 @@ from tiltd.core.health import budgets, events, fields
 from tiltd.core.health.conditions import report
 from tiltd.core.health.fields import Obj
 from tiltd.core.health.scope import Scope
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 _RULE = "claim.binding"
 _TROUBLE = ("ProvisioningFailed", "FailedBinding")

@@ -22,7 +22,7 @@ from tiltd.core.health import (
 from tiltd.core.health.conditions import report
 from tiltd.core.health.fields import Obj
 from tiltd.core.health.scope import Scope
-from tiltd.core.health.verdict import Finding, Verdict
+from tiltd.model.health import Finding, Verdict
 
 _QUOTA_HINT = "raise the quota, or ask for less in resources"
 
