@@ -31,7 +31,7 @@ from tiltd.adapters.kubernetes.discovery import Discovery
 from tiltd.adapters.kubernetes.faults import Refused
 from tiltd.adapters.kubernetes.keeping import Keeper
 from tiltd.adapters.kubernetes.wire import NoAnswer, Request, Trouble, Wire
-from tiltd.core import podspec
+from tiltd.core import inject, podspec
 from tiltd.model.desired import JSON
 from tiltd.model.names import ObjectId
 from tiltd.model.observed import ClusterInfo, ContainerRun, FoundObject, KubeContext, Scope
@@ -40,9 +40,6 @@ from tiltd.model.state import SessionSpec
 from tiltd.runtime import threads
 
 _log = logging.getLogger(__name__)
-
-PROJECT_LABEL = "tilt.dev/project"
-"""The label by which a project finds its objects again; the engine writes it."""
 
 _CONNECT_SECONDS = 10.0
 _PAUSES = (0.2, 0.4, 0.6, 0.8)
@@ -61,6 +58,7 @@ class _Link:
     connection: Any
     kinds: Discovery
     objects: objects.Objects
+    logs: logs.Logs
 
     @property
     def wire(self) -> Wire:
@@ -72,19 +70,19 @@ class KubeCluster:
     """`ports.Cluster`; see the module.
 
     Args:
-        project_label: the value of `PROJECT_LABEL` on this project's objects.
+        project_label: the value of this project's label on its objects (`core.inject`).
         watch_seconds: how long one watch lasts before it is renewed.
     """
 
     def __init__(self, project_label: str, *, watch_seconds: float = 60.0) -> None:
-        self._selector = f"{PROJECT_LABEL}={project_label}"
+        self._selector = f"{inject.PROJECT_LABEL}={project_label}"
         self._watch_seconds = watch_seconds
         self._closed = asyncio.Event()
         self._link: _Link | None = None
         self._batch = watching.Batch()
         self._log: Callable[[ContainerRun], ports.Log] | None = None
         self._watches = Keeper[Scope, Scope](self._watch)
-        self._streams = Keeper[tuple[str, str, int], ContainerRun](self._stream, grace=_LOG_GRACE)
+        self._streams = Keeper[logs.Key, ContainerRun](self._stream, grace=_LOG_GRACE)
 
     async def warm(self) -> None:
         """Import what takes long, in a thread."""
@@ -116,7 +114,8 @@ class KubeCluster:
         credentials = secrets.Credentials(merged, context, spec.env, module.refresh)
         connection = module.Connection(credentials)
         kinds = Discovery(connection)
-        link = _Link(connection, kinds, objects.Objects(connection, kinds, context.namespace))
+        placed = objects.Objects(connection, kinds, context.namespace)
+        link = _Link(connection, kinds, placed, logs.Logs(connection))
         try:
             info = await _contact(link, merged, spec, context)
         except BaseException:
@@ -161,7 +160,11 @@ class KubeCluster:
     ) -> None:
         """See `ports.Cluster`; a life that is not wanted any more has 2 s for its last lines."""
         self._log = log
-        self._streams.want({(run.uid, run.container, run.restart): run for run in sorted(runs)})
+        self._streams.want({logs.key(run): run for run in sorted(runs)})
+
+    async def drain(self, runs: frozenset[ContainerRun], seconds: float) -> None:
+        """See `ports.Cluster`; gives up after `seconds`."""
+        await self._streams.ended({logs.key(run) for run in runs}, seconds)
 
     async def close(self) -> None:
         """See `ports.Cluster`."""
@@ -204,7 +207,7 @@ class KubeCluster:
 
     async def _stream(self, run: ContainerRun) -> None:
         if self._log:
-            await logs.Logs(self._connected().wire, self._log).follow(run)
+            await self._connected().logs.follow(run, self._log(run))
 
 
 def _import() -> None:

@@ -45,6 +45,9 @@ class Connection:
     async def close(self) -> None:
         """End every request and stream."""
         if self._session:
+            if self._session.connector:
+                # Politely ending TLS takes a round trip each; nobody waits for our good-bye.
+                await self._session.connector.close(abort_ssl=True)
             await self._session.close()
 
     async def ask(self, request: Request) -> Reply:
@@ -72,7 +75,10 @@ class Connection:
                 response.release()
                 response = await self._send(request, within)
             async with response:
-                yield response
+                try:
+                    yield response
+                finally:
+                    _hang_up(response)
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             raise _no_answer(error) from error
 
@@ -145,6 +151,13 @@ class _Stream:
     async def pieces(self) -> AsyncIterator[bytes]:
         async for piece in self._response.content.iter_any():
             yield piece
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a stream that was left in the middle, now: ending TLS politely takes a round trip."""
+    connection = response.connection  # none, once everything was read
+    if connection is not None and isinstance(connection.transport, asyncio.Transport):
+        connection.transport.abort()
 
 
 async def refresh(config: JSON, tls: ssl.SSLContext) -> JSON:

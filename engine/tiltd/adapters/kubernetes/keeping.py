@@ -9,7 +9,8 @@ passing unseen.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Generic, NoReturn, TypeVar
 
 K = TypeVar("K")
@@ -31,11 +32,12 @@ class Keeper(Generic[K, V]):
         self._wanted: Mapping[K, V] = {}
         self._tasks: dict[K, asyncio.Task[None]] = {}
         self._ending: dict[K, asyncio.TimerHandle] = {}
-        self._changed = asyncio.Event()
+        self._changed, self._settled = asyncio.Event(), asyncio.Event()
 
     def want(self, wanted: Mapping[K, V]) -> None:
         """Exactly these, from now on."""
         self._wanted = dict(wanted)
+        self._settled.clear()
         self._changed.set()
 
     async def run(self) -> NoReturn:
@@ -45,7 +47,16 @@ class Keeper(Generic[K, V]):
                 await self._changed.wait()
                 self._changed.clear()
                 self._settle(group)
+                self._settled.set()
         raise AssertionError("unreachable: the loop above only ends by an exception")
+
+    async def ended(self, keys: Collection[K], seconds: float) -> None:
+        """Wait until the tasks of these have ended by themselves, but no longer than `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._settled.wait()  # what was just wanted is about to start
+                if tasks := [self._tasks[key] for key in keys if key in self._tasks]:
+                    await asyncio.wait(tasks)
 
     async def stop(self) -> None:
         """Cancel all, at once, and wait for them."""

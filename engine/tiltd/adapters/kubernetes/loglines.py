@@ -14,7 +14,7 @@ import zlib
 from collections import Counter, deque
 from datetime import UTC, datetime
 
-_REMEMBERED = 512
+_REMEMBERED = 256
 PIECE = 64 * 1024
 
 Mark = tuple[str, int]

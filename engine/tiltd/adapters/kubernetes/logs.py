@@ -11,13 +11,13 @@ what the end of a stream means is found out from the pod:
     broken off   | over, next on  | once more, from the previous life's log
     either       | not known      | done
 
-A life that is over and done is not told again when it is wanted as `previous` later: a run is known
-by pod, container and restart.
+A run is known by pod, container and restart.  How far each was told is remembered while the
+connection lasts: a life that was told to its end is not told again when it is wanted as `previous`
+later, and one that stopped being wanted in between goes on where it was.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
 from enum import Enum
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -56,15 +56,29 @@ class _End(Enum):
     NEVER = "never"
 
 
+Key = tuple[str, str, int]
+
+
+def key(run: ContainerRun) -> Key:
+    """What makes it this life and no other."""
+    return run.uid, run.container, run.restart
+
+
 class Logs:
     """Follows containers of one cluster."""
 
-    def __init__(self, wire: Wire, log: Callable[[ContainerRun], ports.Log]) -> None:
-        self._wire, self._log = wire, log
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lives: dict[Key, Lines | None] = {}
 
-    async def follow(self, run: ContainerRun) -> None:
+    async def follow(self, run: ContainerRun, log: ports.Log) -> None:
         """Tell one life's log; returns when it has ended."""
-        lines, log = Lines(run.since), self._log(run)
+        lines = self._lives.setdefault(key(run), Lines(run.since))
+        if lines is not None:
+            await self._tell(run, lines, log)
+            self._lives[key(run)] = None
+
+    async def _tell(self, run: ContainerRun, lines: Lines, log: ports.Log) -> None:
         life = await self._look(run) if run.previous or run.restart else Life.RUNNING
         failures = 0
         while life is not Life.UNKNOWN:
