@@ -58,8 +58,8 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """One line a request, without the probes."""
-        if self.path != "/ready":
+        """One line a request, without those that come all the time."""
+        if self.path not in ("/ready", "/ship"):
             print(format % args)
 
 
