@@ -5,7 +5,8 @@ project's folder.  `comparable` takes out of them what a `Project` doesn't say; 
 its reason.
 """
 
-import os
+import posixpath
+from pathlib import Path
 from typing import Any
 
 from tiltd.core import dockerignore
@@ -104,7 +105,7 @@ class _Normaliser:
 
     def path(self, path: str) -> str:
         inside = path == self.root or path.startswith(self.root + "/")
-        return os.path.relpath(path, self.root) if inside else path
+        return posixpath.relpath(path, self.root) if inside else path
 
     def resource(self, resource: Resource) -> dict[str, Any]:
         target = resource.target
@@ -179,9 +180,8 @@ class _Normaliser:
 
     def dockerignore(self, build: DockerBuild) -> list[list[str]]:
         for name in dockerignore.file_names(build.context, build.dockerfile or None):
-            if os.path.exists(name):
-                with open(name, encoding="utf-8") as file:
-                    lines = [line.strip() for line in file]
+            if Path(name).exists():
+                lines = [line.strip() for line in Path(name).read_text("utf-8").splitlines()]
                 return [[line for line in lines if line and not line.startswith("#")]]
         return []
 

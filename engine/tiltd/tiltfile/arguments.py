@@ -6,7 +6,7 @@ value.  A blob stands for its text where Tilt takes it so.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tiltd.model.desired import Command, TriggerMode
 from tiltd.starlark import text as starlark_text
@@ -22,6 +22,7 @@ from tiltd.tiltfile.host_values import (
 from tiltd.tiltfile.mistakes import Mistake
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 _SHELL = ("sh", "-c")
 _SHOWN = 60
 
@@ -195,19 +196,21 @@ class Arguments:
         value = self._given.get(name)
         if value is None:
             return None
-        if (
-            isinstance(value, Wrapped)
-            and value.kind == kind
-            and isinstance(value.value, value_type)
-        ):
-            return value.value
+        if isinstance(value, Wrapped) and value.kind == kind:
+            inner = value.value
+            if isinstance(inner, value_type):
+                return inner
         raise self.refuse(name, wanted, value)
 
-    def checked(self, name: str, check: Callable[[], _T]) -> _T:
+    def checked(
+        self, name: str, check: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         """The result of `check`, whose mistakes get the builtin's and the argument's name."""
         try:
-            return check()
+            return check(*args, **kwargs)
         except Mistake as error:
+            if error.message.startswith(f"{self.call}: "):
+                raise
             raise Mistake(
                 f"{self.call}: {name}: {error.message}", hint=error.hint, place=error.place
             ) from error

@@ -9,8 +9,8 @@ new resources; what is left is `uncategorized`.  Resources come in the order Kub
 
 import dataclasses
 import difflib
-import os.path
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from tiltd.core import dockerignore
 from tiltd.model.desired import (
@@ -426,7 +426,7 @@ def not_allowed(context: str, consequence: str, place: Place | None) -> Mistake:
 
 def _ignore_file(build: DockerBuild) -> str:
     names = dockerignore.file_names(build.context, build.dockerfile or None)
-    return next((name for name in names if os.path.exists(name)), names[-1])
+    return next((name for name in names if Path(name).exists()), names[-1])
 
 
 def _watched_by(image: Image) -> tuple[str, ...]:

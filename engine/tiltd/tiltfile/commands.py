@@ -1,18 +1,19 @@
 """Commands that the Tiltfile runs while it is read: `local()`, helm and kustomize.
 
 Each runs in a process group of its own.  One loop feeds it, reads both of its streams and hears
-when the reading is to stop; then the whole group is killed.  A command has ended when its streams have: as with any
-pipe, a background process that keeps them open keeps the Tiltfile waiting.
+when the reading is to stop; then the whole group is killed.  A command has ended when its streams
+have: as with any pipe, a background process that keeps them open keeps the Tiltfile waiting.
 """
 
 import contextlib
 import os
 import selectors
 import signal
-import subprocess  # noqa: S404 (running the user's commands is what this is for)
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO
+from pathlib import Path
+from typing import IO, cast
 
 from tiltd.model.desired import Command
 from tiltd.model.problems import Code
@@ -117,7 +118,7 @@ def text_of(command: Command) -> str:
 
 
 def _start(command: Command, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    if not os.path.isdir(command.dir):
+    if not Path(command.dir).is_dir():
         raise Mistake(
             f"the command {text_of(command)!r} can't run in {command.dir}: there is no such folder",
             code=Code.TILTFILE,
@@ -210,9 +211,7 @@ def _feed(
         due = due[:0]
     if not due:
         selector.unregister(key.fileobj)
-        close = key.fileobj
-        if not isinstance(close, int):
-            close.close()
+        cast("IO[bytes]", key.fileobj).close()
     return due
 
 

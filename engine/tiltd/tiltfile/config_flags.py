@@ -163,16 +163,31 @@ def _fits(kind: Kind, value: Any) -> bool:
         case Kind.STRING:
             return isinstance(value, str)
         case Kind.STRING_LIST:
-            return isinstance(value, list) and all(
-                isinstance(item, str) for item in cast("list[Any]", value)
-            )
+            return _is_texts(value)
         case Kind.OBJECT:
             return True
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) for item in cast("list[object]", value)
+    )
+
+
 def _type_name(value: Any) -> str:
-    names = {bool: "a bool", str: "a string", int: "a number", float: "a number", list: "a list"}
-    return names.get(type(value), "null" if value is None else "an object")
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a bool"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
 
 
 def _near(name: str, definitions: Mapping[str, Definition]) -> str:

@@ -7,9 +7,10 @@ because it may appear.  A folder is remembered only where its whole content coun
 """
 
 import contextlib
-import os
-import os.path
-from collections.abc import Iterator
+import difflib
+import posixpath
+from collections.abc import Generator
+from pathlib import Path
 
 from tiltd.model.problems import Place
 from tiltd.tiltfile.mistakes import Mistake
@@ -42,7 +43,7 @@ class Files:
     @property
     def folder(self) -> str:
         """Where relative paths begin and commands run."""
-        return os.path.dirname(self.current)
+        return posixpath.dirname(self.current)
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class Files:
         return tuple(self._running)
 
     @contextlib.contextmanager
-    def executing(self, path: str) -> Iterator[None]:
+    def executing(self, path: str) -> Generator[None]:
         """While a file is executed."""
         self._running.append(path)
         try:
@@ -60,15 +61,13 @@ class Files:
 
     def absolute(self, path: str) -> str:
         """A path, relative to the current folder, as an absolute one without `..`."""
-        return os.path.normpath(os.path.join(self.folder, path))
+        return posixpath.normpath(posixpath.join(self.folder, path))
 
     def shown(self, path: str) -> str:
         """A path as short as it can be said: relative to the Tiltfile's or the user's folder."""
-        candidates = [path]
-        for folder in (os.path.dirname(self.main), self._cwd):
-            if folder and (path == folder or path.startswith(os.path.join(folder, ""))):
-                candidates.append(os.path.relpath(path, folder))
-        return min(candidates, key=len)
+        folders = (posixpath.dirname(self.main), self._cwd)
+        relative = (posixpath.relpath(path, f) for f in folders if f and _inside(path, f))
+        return min((path, *relative), key=len)
 
     def watch(self, path: str) -> None:
         """Remember a file, or a folder with all that is below it."""
@@ -76,7 +75,7 @@ class Files:
 
     def watch_file(self, path: str) -> None:
         """Remember a file, also one that is missing; a folder is left alone."""
-        if not os.path.isdir(path) or os.path.islink(path):
+        if not Path(path).is_dir() or Path(path).is_symlink():
             self.watch(path)
 
     def read(self, path: str, what: str = "file") -> str:
@@ -88,8 +87,7 @@ class Files:
         """
         self.watch_file(path)
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return file.read()
+            return Path(path).read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             raise
         except (OSError, ValueError) as error:
@@ -106,15 +104,17 @@ class Files:
         return Place(file, line, column)
 
 
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(posixpath.join(folder, ""))
+
+
 def _nearby(path: str) -> str:
     """Which part of a missing path is missing, and what is there instead."""
-    import difflib  # noqa: PLC0415 (only errors need it)
-
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
+    folder, name = posixpath.split(path)
+    if not Path(folder).is_dir():
         return f"there is no folder {folder}" if folder else ""
     try:
-        names = os.listdir(folder)
+        names = [entry.name for entry in Path(folder).iterdir()]
     except OSError:
         return ""
     close = difflib.get_close_matches(name, names, n=1)

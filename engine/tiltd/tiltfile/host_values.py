@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 from tiltd.model.desired import TriggerMode
 from tiltd.starlark import text, values
 from tiltd.starlark.values import HostValue, Value
-
-_T = TypeVar("_T")
 
 
 class Blob(HostValue):
@@ -40,7 +38,7 @@ class Blob(HostValue):
         return isinstance(other, Blob) and self.text == other.text
 
 
-class Wrapped(HostValue, Generic[_T]):
+class Wrapped(HostValue):
     """A value of the model with a type's name and readable fields: a link, a probe, a step.
 
     Args:
@@ -52,7 +50,7 @@ class Wrapped(HostValue, Generic[_T]):
     __slots__ = ("fields", "kind", "value")
     __hash__ = HostValue.__hash__
 
-    def __init__(self, kind: str, value: _T, fields: Mapping[str, Value] | None = None) -> None:
+    def __init__(self, kind: str, value: Any, fields: Mapping[str, Value] | None = None) -> None:
         self.kind = kind
         self.value = value
         self.fields = dict(fields or {})

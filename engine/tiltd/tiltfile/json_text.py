@@ -5,10 +5,16 @@ it writes sorted keys, two spaces, a last line's end, and escapes what HTML woul
 """
 
 import json
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 _INT64 = range(-(2**63), 2**63)
-_HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_HTML: dict[str, str | int | None] = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
 
 
 class JsonError(ValueError):
@@ -65,8 +71,9 @@ def _as_go(value: Any) -> Any:
         case float() if value.is_integer() and abs(value) < 10**21:
             return int(value)
         case dict():
-            return {key: _as_go(item) for key, item in value.items()}
+            mapping = cast("dict[str, object]", value)
+            return {key: _as_go(item) for key, item in mapping.items()}
         case list():
-            return [_as_go(item) for item in value]
+            return [_as_go(item) for item in cast("list[object]", value)]
         case _:
             return value

@@ -71,7 +71,7 @@ def _children(value: Any, step: Step) -> list[Any]:
             return list(mapping.values())
         return [mapping[step]] if isinstance(step, str) and step in mapping else []
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items = cast("list[object]", value)
         if step is None:
             return items
         if isinstance(step, int) and -len(items) <= step < len(items):

@@ -1,4 +1,4 @@
-"""Labels of resources: the names under which people group them (Kubernetes' rule for label names)."""
+"""Labels of resources: the names under which people group them, by Kubernetes' rule."""
 
 import re
 

@@ -5,7 +5,7 @@ The rules are those of the Live Update reference: `initial_sync` first and once,
 what the build watches, else no change to them would ever be seen.
 """
 
-import os.path
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 
 from tiltd.model.desired import LiveUpdateStep
@@ -61,7 +61,7 @@ def check_paths(
         for path in step.paths:
             if not any(inside(path, folder) for folder in watched):
                 raise Mistake(
-                    f"{step.kind}() names {shown(path)}, which is outside of what the build watches",
+                    f"{step.kind}() names {shown(path)}, which is not in what the build watches",
                     hint=f"it watches: {', '.join(map(shown, watched)) or 'nothing'}",
                     place=step.place,
                 )
@@ -69,4 +69,4 @@ def check_paths(
 
 def inside(path: str, folder: str) -> bool:
     """Whether an absolute `path` is `folder` or below it."""
-    return path == folder or path.startswith(os.path.join(folder, ""))
+    return path == folder or path.startswith(posixpath.join(folder, ""))

@@ -1,19 +1,20 @@
 """Runs a Tiltfile and gives a `Project`: the implementation of `ports.Tiltfiles`.
 
-One reading runs in one thread of the pool.  `load`, `load_dynamic` and `include` execute a file once
-a reading, by its path, and share what it left.  A cancelled load asks the reading to stop: the
-interpreter ends at its next loop or call, a running command is killed, and the load returns only
-after that.  Compiled programs are kept by their content, so that an unchanged file is parsed once
-in the daemon's life.
+One reading runs in one thread of the pool.  `load`, `load_dynamic` and `include` execute a file
+once a reading, by its path, and share what it left (`include` too: so it is in Tilt 0.37).  A
+cancelled load asks the reading to stop: the interpreter ends at its next loop or call, a running
+command is killed, and the load returns only after that.  Compiled programs are kept by their
+content, so that an unchanged file is parsed once in the daemon's life.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import hashlib
-import os.path
+import posixpath
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tiltd import starlark
@@ -200,7 +201,7 @@ class _Run:
         names = {
             **self._predeclared,
             "__file__": path,
-            "__name__": "__main__" if path == self._files.main else os.path.basename(path),
+            "__name__": "__main__" if path == self._files.main else posixpath.basename(path),
         }
         try:
             return self._reading.thread.execute(program, names).globals
@@ -211,8 +212,7 @@ class _Run:
     def _text(self, path: str) -> bytes:
         self._files.watch_file(path)
         try:
-            with open(path, "rb") as file:
-                return file.read()
+            return Path(path).read_bytes()
         except (OSError, ValueError) as error:
             raise self._files.unreadable(path, "Tiltfile", error) from error
 
@@ -220,8 +220,8 @@ class _Run:
         self._log.write(f"{line}\n")
 
     def _read_ignore_file(self, main: str) -> None:
-        folder = os.path.dirname(main)
-        path = os.path.join(folder, _IGNORE_FILE)
+        folder = posixpath.dirname(main)
+        path = posixpath.join(folder, _IGNORE_FILE)
         try:
             text = self._files.read(path)
         except FileNotFoundError:

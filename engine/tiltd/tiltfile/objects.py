@@ -235,7 +235,7 @@ def _objects(value: Any, source: str, place: Place | None) -> Iterator[Entity]:
     body = _checked(value, source, place)
     items = body.get("items")
     if str(body["kind"]).endswith("List") and isinstance(items, list):
-        for item in cast("list[Any]", items):
+        for item in cast("list[object]", items):
             if item is not None:
                 yield from _objects(item, source, place)
         return
@@ -308,6 +308,7 @@ def _without_empty_timestamps(value: Any) -> Any:
                 if not (key == "creationTimestamp" and item is None)
             }
         case list():
-            return [_without_empty_timestamps(item) for item in cast("list[Any]", value)]
+            items = cast("list[object]", value)
+            return [_without_empty_timestamps(item) for item in items]
         case _:
             return value

@@ -1,4 +1,4 @@
-"""Port forwards as `k8s_resource(port_forwards=)` writes them: `8080`, `8080:80`, `host:8080:80`."""
+"""Port forwards as `port_forwards=` writes them: `8080`, `8080:80`, `host:8080:80`."""
 
 import re
 

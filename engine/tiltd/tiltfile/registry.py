@@ -18,6 +18,7 @@ from tiltd.tiltfile.assembly import not_allowed
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
+_ANY, _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 Function = Callable[[Reading, Arguments], Value]
 
 
@@ -73,17 +74,18 @@ class Table:
 
 
 def _parameters(text: str) -> Iterator[inspect.Parameter]:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    keyword_only = False
     default: object = inspect.Parameter.empty
     for word in text.split():
         if word == "*":
-            kind = inspect.Parameter.KEYWORD_ONLY
+            keyword_only = True
         elif word.startswith("**"):
             yield inspect.Parameter(word[2:], inspect.Parameter.VAR_KEYWORD)
         elif word.startswith("*"):
             yield inspect.Parameter(word[1:], inspect.Parameter.VAR_POSITIONAL)
         else:
             default = None if word.endswith("?") else default
+            kind = _NAMED if keyword_only else _ANY
             yield inspect.Parameter(word.removesuffix("?"), kind, default=default)
 
 

@@ -5,9 +5,10 @@ changed it.  helm's and kustomize's inputs are watched.
 """
 
 import dataclasses
-import os.path
+import posixpath
 import re
 import shutil
+from pathlib import Path
 from typing import Any, cast
 
 from tiltd.model.desired import Command
@@ -118,7 +119,7 @@ def kustomize(reading: Reading, folder: str, program: str, flags: tuple[str, ...
     if not program and not shutil.which("kustomize", path=path):
         build = ["kubectl", "kustomize"]
     # kustomize takes no absolute paths everywhere.
-    relative = os.path.relpath(folder, reading.files.folder)
+    relative = posixpath.relpath(folder, reading.files.folder)
     command = Command((*build, *flags, relative), reading.files.folder)
     text = execute(reading, command)
     for used in _kustomize_inputs(folder, set()):
@@ -139,9 +140,9 @@ def _failed(command: Command, output: commands.Output, *, shown: bool) -> Mistak
 
 def _check_chart(reading: Reading, chart: Chart) -> None:
     shown = reading.files.shown(chart.folder)
-    if not os.path.exists(chart.folder):
+    if not Path(chart.folder).exists():
         raise Mistake(f"helm: there is no chart folder {shown}")
-    if not os.path.isdir(chart.folder):
+    if not Path(chart.folder).is_dir():
         raise Mistake(
             f"helm: {shown} is no folder", hint="give the folder that holds the chart's Chart.yaml"
         )
@@ -151,12 +152,12 @@ def _subcharts(folder: str) -> list[str]:
     """The folders of charts that this one takes from beside it (`repository: file://…`)."""
     found: list[str] = []
     for name in ("Chart.yaml", "requirements.yaml"):
-        content = _load(os.path.join(folder, name))
+        content = _load(posixpath.join(folder, name))
         for row in _rows(content.get("dependencies")):
             repository = row.get("repository")
             if isinstance(repository, str) and repository.startswith("file://"):
                 path = repository.removeprefix("file://")
-                found.append(os.path.normpath(os.path.join(folder, path)))
+                found.append(posixpath.normpath(posixpath.join(folder, path)))
     return found
 
 
@@ -176,15 +177,17 @@ def _kustomize_inputs(folder: str, seen: set[str]) -> list[str]:
     if folder in seen:
         return []
     seen.add(folder)
-    file = next((p for n in _KUSTOMIZATIONS if os.path.isfile(p := os.path.join(folder, n))), None)
+    file = next(
+        (p for n in _KUSTOMIZATIONS if Path(p := posixpath.join(folder, n)).is_file()), None
+    )
     if file is None:
         return [folder]
     used = [file]
     for name in _named_files(_load(file)):
-        path = os.path.normpath(os.path.join(folder, name))
-        if os.path.isdir(path):
+        path = posixpath.normpath(posixpath.join(folder, name))
+        if Path(path).is_dir():
             used += _kustomize_inputs(path, seen)
-        elif os.path.exists(path):
+        elif Path(path).exists():
             used.append(path)
     return used
 
@@ -209,15 +212,15 @@ def _named_files(content: dict[str, Any]) -> list[str]:
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            content = yaml_text.decode_one(file.read())
+        text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        content = yaml_text.decode_one(text)
     except (OSError, yaml_text.YamlError):
         return {}  # whoever reads it for real will say what is wrong
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return list(cast("list[object]", value)) if isinstance(value, list) else []
 
 
 def _rows(value: Any) -> list[dict[str, Any]]:

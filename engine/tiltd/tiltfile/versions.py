@@ -34,14 +34,16 @@ def satisfies(constraint: str, version: str = COMPATIBLE) -> bool:
     """
     major, minor, patch = (int(part) for part in version.split("."))
     alternatives = [part.strip() for part in constraint.split("||")]
-    return any([_all_terms(part, (major, minor, patch), constraint) for part in alternatives])
+    answers = [_all_terms(part, (major, minor, patch), constraint) for part in alternatives]
+    return any(answers)
 
 
 def _all_terms(text: str, version: Version, whole: str) -> bool:
     terms = re.findall(r"(?:>=|<=|==|!=|>|<|=|!)?\s*[^\s<>=!]+", text)
     if not terms or "".join("".join(terms).split()) != "".join(text.split()):
         raise _bad(whole)
-    return all([_term(term, version, whole) for term in terms])
+    answers = [_term(term, version, whole) for term in terms]
+    return all(answers)
 
 
 def _term(text: str, version: Version, whole: str) -> bool:

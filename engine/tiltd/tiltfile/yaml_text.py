@@ -13,7 +13,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -116,8 +116,9 @@ def _documents(text: str) -> Iterator[Document]:
     loader = _Loader(text)
     try:
         while loader.check_node():
-            node = loader.get_node()
-            value = loader.construct_document(node)
+            node = cast("yaml.Node", loader.get_node())
+            # PyYAML's stubs leave the nodes' types open, here and below.
+            value: Any = cast("Any", loader).construct_document(node)
             yield Document(_Copy().of(value), node.start_mark.line + 1)
     finally:
         loader.dispose()
@@ -141,16 +142,16 @@ def _check_depth(text: str) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > _DEEP:
-                    mark = event.start_mark
-                    raise YamlError(
-                        f"it is nested more than {_DEEP} levels deep",
-                        mark.line + 1,
-                        mark.column + 1,
-                    )
+                    raise _too_deep(event.start_mark)
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.MarkedYAMLError as error:
         raise _located(error) from error
+
+
+def _too_deep(mark: Any) -> YamlError:
+    reason = f"it is nested more than {_DEEP} levels deep"
+    return YamlError(reason, mark.line + 1, mark.column + 1)
 
 
 class _Copy:
@@ -163,10 +164,11 @@ class _Copy:
         self._left -= 1
         if self._left < 0 or depth > _DEEP:
             raise YamlError("its aliases expand without bound")
-        if type(value) is dict:
-            return {key: self.of(item, depth + 1) for key, item in value.items()}
-        if type(value) is list:
-            return [self.of(item, depth + 1) for item in value]
+        if isinstance(value, dict):
+            mapping = cast("dict[str, object]", value)
+            return {key: self.of(item, depth + 1) for key, item in mapping.items()}
+        if isinstance(value, list):
+            return [self.of(item, depth + 1) for item in cast("list[object]", value)]
         return value
 
 
@@ -194,8 +196,9 @@ def number(text: str) -> int | float | None:
         return value if value in _INT64 else float(value)
     if not _NUMBER.fullmatch(plain):
         return None
-    value = float(plain)
-    return int(value) if value.is_integer() and int(value) in _INT64 else value
+    fraction = float(plain)
+    whole = fraction.is_integer() and int(fraction) in _INT64
+    return int(fraction) if whole else fraction
 
 
 def _python_octal(digits: str) -> str:
@@ -203,16 +206,16 @@ def _python_octal(digits: str) -> str:
     return f"0o{digits[1:]}" if old_style else digits
 
 
-def _construct_number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+def _construct_number(_: _Loader, node: yaml.ScalarNode) -> Any:
     value = number(node.value)
     return node.value if value is None else value
 
 
-def _construct_word(loader: _Loader, node: yaml.ScalarNode) -> Any:
+def _construct_word(_: _Loader, node: yaml.ScalarNode) -> Any:
     return _WORDS.get(node.value, node.value)
 
 
-def _construct_special(loader: _Loader, node: yaml.ScalarNode) -> Any:
+def _construct_special(_: _Loader, node: yaml.ScalarNode) -> Any:
     raise yaml.constructor.ConstructorError(
         None, None, f"{node.value} is no number that JSON can hold", node.start_mark
     )
@@ -223,8 +226,8 @@ def _construct_map(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str
     yield data
     loader.flatten_mapping(node)
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        data[_key(key, key_node)] = loader.construct_object(value_node)
+        construct: Any = cast("Any", loader).construct_object
+        data[_key(construct(key_node, deep=True), key_node)] = construct(value_node)
 
 
 def _key(key: Any, node: yaml.Node) -> str:
@@ -245,7 +248,7 @@ def _key(key: Any, node: yaml.Node) -> str:
             )
 
 
-def _construct_binary(loader: _Loader, node: yaml.ScalarNode) -> str:
+def _construct_binary(_: _Loader, node: yaml.ScalarNode) -> str:
     try:
         return base64.b64decode(node.value).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -263,25 +266,34 @@ def _construct_any(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
         case yaml.SequenceNode():
             return loader.construct_sequence(node, deep=True)
         case yaml.MappingNode():
-            return next(iter(_all(_construct_map(loader, node))))
+            return _finished(_construct_map(loader, node))
         case _:
             raise TypeError(node)
 
 
-def _all(values: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list(values)
+def _finished(construction: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """The mapping that PyYAML's protocol gives first and fills afterwards."""
+    mapping = next(construction)
+    for _ in construction:
+        pass
+    return mapping
 
 
 def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value.strip("\n") else None
-    return dumper.represent_scalar(f"{_PLAIN}str", value, style=style)
+    return _scalar(dumper, "str", value, style)
 
 
 def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
     # As in Go, which writes it by way of JSON: without a fraction it is an integer.
     if value.is_integer() and abs(value) < 10**21:
-        return dumper.represent_scalar(f"{_PLAIN}int", str(int(value)))
-    return dumper.represent_scalar(f"{_PLAIN}float", repr(value))
+        return _scalar(dumper, "int", str(int(value)))
+    return _scalar(dumper, "float", repr(value))
+
+
+def _scalar(dumper: Any, kind: str, text: str, style: str | None = None) -> yaml.ScalarNode:
+    node: yaml.ScalarNode = dumper.represent_scalar(f"{_PLAIN}{kind}", text, style=style)
+    return node
 
 
 _SCALARS: tuple[tuple[str, str, str | None], ...] = (
@@ -302,7 +314,8 @@ def _underscored(pattern: str) -> str:
 def _teach() -> None:
     for name, pattern, first in _SCALARS:
         regexp = re.compile(rf"^(?:{_underscored(pattern)})$")
-        for kind in (_Loader, _Dumper):
+        kinds: tuple[Any, Any] = (_Loader, _Dumper)
+        for kind in kinds:
             kind.add_implicit_resolver(f"{_PLAIN}{name}", regexp, list(first) if first else None)
     _Loader.add_constructor(f"{_PLAIN}bool", _construct_word)
     _Loader.add_constructor(f"{_PLAIN}null", _construct_word)
@@ -313,8 +326,8 @@ def _teach() -> None:
     _Loader.add_constructor(f"{_PLAIN}binary", _construct_binary)
     for name in ("timestamp", "set", "omap", "pairs"):
         _Loader.yaml_constructors.pop(f"{_PLAIN}{name}", None)
-    _Loader.add_multi_constructor("!", _construct_any)
-    _Loader.add_multi_constructor(_PLAIN, _construct_any)
+    for prefix in ("!", _PLAIN):
+        cast("Any", _Loader).add_multi_constructor(prefix, _construct_any)
     _Dumper.add_representer(str, _represent_text)
     _Dumper.add_representer(float, _represent_float)
 

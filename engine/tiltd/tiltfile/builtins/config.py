@@ -3,7 +3,7 @@
 Source of names, defaults and checks: the Tiltfile API reference (tilt-dev/tilt.build).
 """
 
-import os.path
+import posixpath
 
 from tiltd import starlark
 from tiltd.starlark import Value
@@ -54,7 +54,7 @@ def parse(reading: Reading, args: Arguments) -> Value:
         )
     reading.config.parsed_in = folder
     definitions = reading.config.definitions
-    path = os.path.join(folder, config_flags.FILE)
+    path = posixpath.join(folder, config_flags.FILE)
     try:
         text = reading.files.read(path)
     except FileNotFoundError:

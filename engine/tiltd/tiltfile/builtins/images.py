@@ -3,8 +3,9 @@
 Source of names, defaults and checks: the Tiltfile API reference (tilt-dev/tilt.build).
 """
 
-import os.path
+import posixpath
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from tiltd.core import reference, registry
 from tiltd.model.desired import (
@@ -43,7 +44,7 @@ def docker_build(reading: Reading, args: Arguments) -> Value:
     dockerfile, contents = _dockerfile(reading, args, context)
     _warn_of_cache(reading, args)
     for tag in args.texts("extra_tag"):
-        args.checked("extra_tag", lambda tag=tag: _parsed(tag))
+        args.checked("extra_tag", _parsed, tag)
     build = DockerBuild(
         context=context,
         dockerfile=dockerfile,
@@ -84,7 +85,7 @@ def custom_build(reading: Reading, args: Arguments) -> Value:
         raise Mistake("custom_build: give either tag= or outputs_image_ref_to=, not both")
     image_deps = args.text_list("image_deps")
     for dep in image_deps:
-        args.checked("image_deps", lambda dep=dep: _parsed(dep))
+        args.checked("image_deps", _parsed, dep)
     deps = args.paths("deps")
     build = CustomBuild(
         command=command,
@@ -159,7 +160,7 @@ def restart_container(reading: Reading, args: Arguments) -> Value:
 
 
 def _image_name(args: Arguments) -> ImageName:
-    return ImageName(args.checked("ref", lambda: _parsed(args.text("ref"))).familiar())
+    return ImageName(args.checked("ref", _parsed, args.text("ref")).familiar())
 
 
 def _parsed(text: str) -> reference.Reference:
@@ -195,13 +196,13 @@ def _dockerfile(reading: Reading, args: Arguments, context: str) -> tuple[str, s
         return path, reading.files.read(path, "Dockerfile")
     except FileNotFoundError as error:
         mistake = reading.files.unreadable(path, "Dockerfile", error)
-        if not os.path.isdir(context):
+        if not Path(context).is_dir():
             mistake.hint = f"there is no folder {reading.files.shown(context)}"
         raise mistake from error
 
 
 def _join(folder: str, name: str) -> str:
-    return os.path.join(folder, name)
+    return posixpath.join(folder, name)
 
 
 def _only(args: Arguments) -> tuple[str, ...]:
@@ -221,8 +222,8 @@ def _always_ignored(reading: Reading, folders: Iterable[str]) -> Iterator[str]:
     ignored: dict[str, None] = {}
     for folder in folders:
         if live_update.inside(tiltfile, folder) and tiltfile != folder:
-            ignored[os.path.relpath(tiltfile, folder).translate(_GLOB_SPECIAL)] = None
-        if os.path.isdir(_join(folder, _REPOSITORY)):
+            ignored[posixpath.relpath(tiltfile, folder).translate(_GLOB_SPECIAL)] = None
+        if Path(_join(folder, _REPOSITORY)).is_dir():
             ignored[_REPOSITORY] = None
     return iter(ignored)
 

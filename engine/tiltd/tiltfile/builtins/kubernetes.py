@@ -72,7 +72,7 @@ def k8s_resource(reading: Reading, args: Arguments) -> Value:
             hint="name an existing resource with workload=, or the new one's objects with objects=",
         )
     for fragment in fragments:
-        args.checked("objects", lambda f=fragment: object_selectors.check_fragment(f))
+        args.checked("objects", object_selectors.check_fragment, fragment)
     reading.kubernetes.options.append(
         ResourceOptions(
             workload=workload or new_name,
@@ -97,7 +97,7 @@ def k8s_resource(reading: Reading, args: Arguments) -> Value:
 @BUILTINS.add("filter_yaml", "yaml labels? name? namespace? kind? api_version?")
 def filter_yaml(reading: Reading, args: Arguments) -> Value:
     """Split objects into those that match and the rest (reference: `filter_yaml`)."""
-    pattern = args.checked("filters", lambda: _pattern(args))
+    pattern = args.checked("filters", _pattern, args)
     wanted = args.string_map("labels")
     matching: list[Entity] = []
     rest: list[Entity] = []
@@ -113,7 +113,7 @@ def filter_yaml(reading: Reading, args: Arguments) -> Value:
 @BUILTINS.add("k8s_kind", "kind * api_version? image_json_path? image_object? pod_readiness?")
 def k8s_kind(reading: Reading, args: Arguments) -> Value:
     """Say where objects of a kind hold images and pods (reference: `k8s_kind`)."""
-    pattern = args.checked("kind", lambda: _pattern(args))
+    pattern = args.checked("kind", _pattern, args)
     paths = _image_paths(args, "image_json_path")
     image_object = _image_object(args)
     if paths and image_object:
@@ -133,7 +133,7 @@ def k8s_image_json_path(reading: Reading, args: Arguments) -> Value:
             "k8s_image_json_path: one of kind=, name= and namespace= is needed",
             hint="say which objects have an image at this path",
         )
-    pattern = args.checked("kind", lambda: _pattern(args))
+    pattern = args.checked("kind", _pattern, args)
     known = reading.kubernetes.kinds.get(pattern, KindInfo())
     reading.kubernetes.kinds[pattern] = KindInfo(_image_paths(args, "paths"), known.pod_readiness)
     return None
@@ -197,13 +197,11 @@ def port_forward(reading: Reading, args: Arguments) -> Value:
         raise Mistake(f"port_forward: link_path={link_path!r} is no path: {error}") from error
     host = args.text("host")
     forward = PortForward(
-        local_port=args.checked(
-            "local_port", lambda: port_forwards.port(args.integer("local_port"))
-        ),
+        local_port=args.checked("local_port", port_forwards.port, args.integer("local_port")),
         container_port=args.checked(
-            "container_port", lambda: port_forwards.port(args.integer("container_port"))
+            "container_port", port_forwards.port, args.integer("container_port")
         ),
-        host=args.checked("host", lambda: port_forwards.check_host(host)) if host else "localhost",
+        host=args.checked("host", port_forwards.check_host, host) if host else "localhost",
         name=args.text("name"),
         link_path=link_path,
     )
@@ -215,29 +213,23 @@ def port_forward(reading: Reading, args: Arguments) -> Value:
 def link(reading: Reading, args: Arguments) -> Value:
     """A link of a resource (reference: `link`)."""
     del reading
-    made = args.checked("url", lambda: links.make(args.text("url"), args.text("name")))
+    made = args.checked("url", links.make, args.text("url"), args.text("name"))
     return Wrapped(LINK, made, {"url": made.url, "name": made.name})
 
 
 def forwards(args: Arguments, name: str) -> tuple[PortForward, ...]:
     """The argument `port_forwards`: numbers, strings, port_forward() values, or a list of them."""
-    return tuple(
-        args.checked(name, lambda i=item: _forward(args, name, i)) for item in args.items(name)
-    )
+    return tuple(args.checked(name, _forward, args, name, item) for item in args.items(name))
 
 
 def link_list(args: Arguments, name: str) -> tuple[Link, ...]:
     """The argument `links`: strings, link() values, or a list of them."""
-    return tuple(
-        args.checked(name, lambda i=item: _link(args, name, i)) for item in args.items(name)
-    )
+    return tuple(args.checked(name, _link, args, name, item) for item in args.items(name))
 
 
 def labels_of(args: Arguments) -> tuple[str, ...]:
     """The argument `labels`: a label, or a list of them."""
-    return tuple(
-        args.checked("labels", lambda t=text: check_label(t)) for text in args.texts("labels")
-    )
+    return tuple(args.checked("labels", check_label, text) for text in args.texts("labels"))
 
 
 def _forward(args: Arguments, name: str, item: Value) -> PortForward:
@@ -317,16 +309,14 @@ def _strategy(args: Arguments) -> str:
 def _pod_selectors(args: Arguments) -> tuple[Mapping[str, str], ...]:
     value = args.value("extra_pod_selectors")
     dicts = [value] if isinstance(value, starlark.Dict) else args.items("extra_pod_selectors")
-    found: list[Mapping[str, str]] = []
-    for item in dicts:
-        found.append(args.as_string_map("extra_pod_selectors", item))
+    found = [args.as_string_map("extra_pod_selectors", item) for item in dicts]
     return tuple(labels for labels in found if labels)
 
 
 def _image_paths(args: Arguments, name: str) -> tuple[ImagePath, ...]:
     paths = args.texts(name)
     for path in paths:
-        args.checked(name, lambda p=path: jsonpath.parse(p))
+        args.checked(name, jsonpath.parse, path)
     return tuple(ImagePath(path) for path in paths)
 
 
@@ -343,5 +333,5 @@ def _image_object(args: Arguments) -> tuple[ImagePath, ...]:
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unknown: {', '.join(unknown)}" if unknown else "")
         )
-    args.checked("image_object", lambda: jsonpath.parse(given["json_path"]))
+    args.checked("image_object", jsonpath.parse, given["json_path"])
     return (ImagePath(given["json_path"], given["repo_field"], given["tag_field"]),)

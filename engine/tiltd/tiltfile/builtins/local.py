@@ -3,8 +3,9 @@
 Source of names, defaults and checks: the Tiltfile API reference (tilt-dev/tilt.build).
 """
 
-import os.path
+import posixpath
 from collections.abc import Iterator
+from pathlib import Path
 
 from tiltd.model.desired import (
     Command,
@@ -193,8 +194,8 @@ def _declare(reading: Reading, args: Arguments, *, parallel: bool) -> None:
 
 def _ignores(reading: Reading, args: Arguments, deps: tuple[str, ...]) -> Iterator[Ignore]:
     for folder in dict.fromkeys((*deps, reading.files.folder)):
-        repository = os.path.join(folder, ".git")
-        if os.path.isdir(repository):
+        repository = posixpath.join(folder, ".git")
+        if Path(repository).is_dir():
             yield Ignore(repository, source="git")
     if patterns := args.patterns("ignore"):
         yield Ignore(reading.files.folder, patterns, args.call)

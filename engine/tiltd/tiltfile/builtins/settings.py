@@ -61,7 +61,7 @@ def ci_settings(reading: Reading, args: Arguments) -> Value:
         "readiness_timeout": "ci_readiness_timeout",
     }
     changes = {
-        field: args.checked(name, lambda n=name: durations.parse(args.text(n)))
+        field: args.checked(name, durations.parse, args.text(name))
         for name, field in fields.items()
         if args.was_given(name)
     }
@@ -108,7 +108,7 @@ def version_settings(reading: Reading, args: Arguments) -> Value:
         args.flag("check_updates")
         reading.note("version_settings: check_updates= does nothing: there is no check for updates")
     constraint = args.text("constraint")
-    if constraint and not args.checked("constraint", lambda: versions.satisfies(constraint)):
+    if constraint and not args.checked("constraint", versions.satisfies, constraint):
         raise Mistake(
             f"version_settings: the Tiltfile wants Tilt {constraint!r}, and this is compatible "
             f"with Tilt {versions.COMPATIBLE}",

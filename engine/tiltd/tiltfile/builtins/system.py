@@ -1,14 +1,15 @@
 """The machine and the flow: `os.*`, `sys.*`, `shlex.*`, `listdir`, `watch_file`, `fail`, `exit`.
 
-Paths follow Go's `path/filepath`, as in Tilt: `os.path.join('a', '/b')` is `a/b`, and
-`os.path.dirname('a')` is `.`.  Source of names and defaults: the Tiltfile API reference
+Paths follow Go's `path/filepath`, as in Tilt: `posixpath.join('a', '/b')` is `a/b`, and
+`posixpath.dirname('a')` is `.`.  Source of names and defaults: the Tiltfile API reference
 (tilt-dev/tilt.build).
 """
 
 import os
-import os.path
+import posixpath
 import shlex
 import sys
+from pathlib import Path
 
 from tiltd import starlark
 from tiltd.model.state import Mode
@@ -70,13 +71,13 @@ def watch_file(reading: Reading, args: Arguments) -> Value:
 def local_git_repo(reading: Reading, args: Arguments) -> Value:
     """A folder that is a git repository (Tilt 0.37's `local_git_repo`)."""
     folder = args.path("paths")
-    if not os.path.isdir(os.path.join(folder, ".git")):
+    if not Path(posixpath.join(folder, ".git")).is_dir():
         raise Mistake(
             f"local_git_repo: {reading.files.shown(folder)} is no git repository: it has no .git"
         )
 
     def paths(path: str) -> str:
-        return clean(os.path.join(folder, path))
+        return clean(posixpath.join(folder, path))
 
     return GitRepo(folder, starlark.Builtin("paths", paths))
 
@@ -123,12 +124,12 @@ def relpath(reading: Reading, args: Arguments) -> Value:
     """A path relative to another (reference: `os.path.relpath`)."""
     target = args.text("targpath")
     base = args.text("basepath", reading.files.folder)
-    if os.path.isabs(target) != os.path.isabs(base):
+    if posixpath.isabs(target) != posixpath.isabs(base):
         raise Mistake(
             f"os.path.relpath: {target!r} can't be made relative to {base!r}",
             hint="both must be absolute, or both relative: use os.path.abspath()",
         )
-    return os.path.relpath(clean(target), clean(base))
+    return posixpath.relpath(clean(target), clean(base))
 
 
 @BUILTINS.add("os.path.basename", "path")
@@ -136,7 +137,7 @@ def basename(reading: Reading, args: Arguments) -> Value:
     """The last part of a path (reference: `os.path.basename`)."""
     del reading
     path = args.text("path")
-    return (os.path.basename(path.rstrip("/")) or "/") if path else "."
+    return (posixpath.basename(path.rstrip("/")) or "/") if path else "."
 
 
 @BUILTINS.add("os.path.dirname", "path")
@@ -151,7 +152,7 @@ def dirname(reading: Reading, args: Arguments) -> Value:
 def exists(reading: Reading, args: Arguments) -> Value:
     """Whether there is a file or folder (reference: `os.path.exists`)."""
     try:
-        return os.path.exists(reading.files.absolute(args.text("path")))
+        return Path(reading.files.absolute(args.text("path"))).exists()
     except ValueError:  # a NUL in the path
         return False
 
@@ -173,7 +174,7 @@ def realpath(reading: Reading, args: Arguments) -> Value:
     """A path without symbolic links (reference: `os.path.realpath`)."""
     path = reading.files.absolute(args.text("path"))
     try:
-        return os.path.realpath(path, strict=True)
+        return str(Path(path).resolve(strict=True))
     except (OSError, ValueError) as error:
         raise reading.files.unreadable(path, "path", error) from error
 
@@ -191,19 +192,19 @@ def constants(reading: Reading) -> dict[str, Value]:
     command = "ci" if spec.mode is Mode.CI else "up"
     rest = ["--", *spec.args] if spec.args else []
     return {
-        "config.main_dir": os.path.dirname(spec.tiltfile),
+        "config.main_dir": posixpath.dirname(spec.tiltfile),
         "config.main_path": spec.tiltfile,
         "config.tilt_subcommand": command,
         "os.environ": reading.environ,
         "os.name": "posix" if os.name == "posix" else "nt",
         "sys.argv": starlark.List(["tilt", command, *rest]),
-        "sys.executable": os.path.abspath(sys.argv[0]),
+        "sys.executable": posixpath.abspath(sys.argv[0]),
     }
 
 
 def clean(path: str) -> str:
     """The shortest path that means the same, as Go's `filepath.Clean` writes it."""
-    normal = os.path.normpath(path) if path else "."
+    normal = posixpath.normpath(path) if path else "."
     return normal[1:] if normal.startswith("//") else normal
 
 
