@@ -10,12 +10,11 @@ A thread is one evaluation: a main file and all that it loads.  Another operatin
 may call `cancel`; everything else belongs to the one that runs it.
 """
 
-import contextlib
 import dataclasses
 import inspect
 import itertools
 import types
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tiltd.starlark import text
@@ -28,7 +27,7 @@ from tiltd.starlark.errors import (
     did_you_mean,
 )
 from tiltd.starlark.explain import explain
-from tiltd.starlark.operators import OPERATORS
+from tiltd.starlark.operators import OPERATORS, check_callable
 from tiltd.starlark.program import Program
 from tiltd.starlark.resolve import EARLY
 from tiltd.starlark.rewrite import FLAG
@@ -86,8 +85,7 @@ class Thread:
         allow_depth()
         program.resolve(predeclared)
         namespace = self._namespace(program, predeclared)
-        with _boundary():
-            exec(program.code, namespace)  # noqa: S102 - what was checked and rewritten
+        _at_boundary(exec, program.code, namespace)
         module = Module(program.file, {n: namespace[n] for n in program.exported if n in namespace})
         for value in module.globals.values():
             freeze(value)
@@ -100,8 +98,7 @@ class Thread:
             StarlarkError: as `execute`.
         """
         allow_depth()
-        with _boundary():
-            return OPERATORS["<callable>"](function)(*args, **kwargs)
+        return _at_boundary(check_callable(function), *args, **kwargs)
 
     def call_stack(self) -> tuple[Frame, ...]:
         """The active frames, outermost first; for host functions."""
@@ -174,15 +171,14 @@ def execute(
     return Thread(load=load, on_print=on_print).execute(program, predeclared)
 
 
-@contextlib.contextmanager
-def _boundary() -> Generator[None]:
-    """Turn what a program raises into a StarlarkError that knows the stack up to here."""
+def _at_boundary(function: Callable[..., Value], /, *args: Value, **kwargs: Value) -> Value:
+    """Call; turn what a program raises into a StarlarkError that knows the stack up to here."""
     try:
-        yield
+        return function(*args, **kwargs)
     except StarlarkError as error:
         error.frames = (*_frames(error.__traceback__), *error.frames)
         # Python's traceback has served; an outer boundary must not see these frames again.
-        raise error.with_traceback(None)  # noqa: B904 - the same error
+        raise error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - whatever a host function raises is a cause
         frames = _frames(error.__traceback__)
         known = explain(error)

@@ -25,7 +25,7 @@ from tiltd.starlark.values import (
     type_name,
 )
 
-_MAX_PARTS = 1 << 22
+_MAX_PARTS = 1 << 20
 _MAX_DEPTH = 2000
 _LARGEST_PLAIN_EXPONENT = 6
 _SMALLEST_PLAIN_EXPONENT = -4

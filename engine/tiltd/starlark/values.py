@@ -29,7 +29,7 @@ kind_of: Callable[[Any], Any] = type
 
 MAX_ELEMENTS = 1 << 24
 """Elements of one list, tuple or materialised range."""
-MAX_STRING = 1 << 28
+MAX_STRING = 1 << 26
 """Bytes of one string."""
 MAX_BITS = 14_000
 """Bits of one int; what Python can still print (it refuses more than 4300 digits)."""
