@@ -22,7 +22,7 @@ _POD_KINDS = (("apps", "v1", "ReplicaSet"), ("", "v1", "Pod"), ("", "v1", "Event
 
 def look_scopes(s: State) -> frozenset[Scope]:
     """The scopes that can hold what this project applied earlier."""
-    return frozenset(_scope(m, s, ours=True) for m in _manifests(s))
+    return frozenset(scope(m, s, ours=True) for m in _manifests(s))
 
 
 def watch_scopes(s: State) -> frozenset[Scope]:
@@ -32,7 +32,7 @@ def watch_scopes(s: State) -> frozenset[Scope]:
     scopes: set[Scope] = set()
     for manifest in _manifests(s):
         if manifest.id.kind not in _STATIC:
-            scopes.add(_scope(manifest, s, ours=True))
+            scopes.add(scope(manifest, s, ours=True))
             where = manifest.id.namespace or s.kube_context.namespace
             if _may_have_pods(manifest):
                 scopes |= {Scope(g, v, k, where, ours=False) for g, v, k in _POD_KINDS}
@@ -52,7 +52,8 @@ def _manifests(s: State) -> Iterator[Manifest]:
             yield from target.manifests
 
 
-def _scope(manifest: Manifest, s: State, *, ours: bool) -> Scope:
+def scope(manifest: Manifest, s: State, *, ours: bool) -> Scope:
+    """The scope that an object of the project is in."""
     group, _, version = manifest.api_version.rpartition("/")
     where = manifest.id.namespace or s.kube_context.namespace
     return Scope(group, version, manifest.id.kind, where, ours)

@@ -38,7 +38,7 @@ def everyone(s: State) -> frozenset[NodeName]:
 def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
     match event:
         case events.AttemptStarted(node=node) | events.AttemptEnded(node=node):
-            return (node, *new.graph.dependents.get(node, ()))
+            return (node, *new.graph.dependents.get(node, ()), *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
         case events.SessionSettled():
@@ -77,6 +77,13 @@ def _below(s: State, node: NodeName, *, deep: bool = False) -> Iterator[NodeName
         yield below
         if deep and below.startswith("image/"):
             yield from _below(s, below, deep=True)
+
+
+def _peers(s: State, node: NodeName) -> Iterable[NodeName]:
+    """Local commands run one at a time, so the end of one is news for all."""
+    if not node.startswith("command/"):
+        return ()
+    return (n for n in s.graph.nodes if n.startswith("command/"))
 
 
 def _changed(old: State, new: State) -> Iterator[NodeName]:

@@ -201,6 +201,12 @@ class LogStore:
             newest = [seq for seq, _ in zip(reversed(seqs), range(count), strict=False)]
             return tuple(self._entries[seq] for seq in reversed(newest))
 
+    def flush(self) -> None:
+        """End all unfinished lines: who wrote them has stopped."""
+        with self.lock:
+            for writer in tuple(self._unfinished):
+                writer.flush_all()
+
     def close(self) -> None:
         """Flush what is unfinished; readers end when they have read what is there."""
         with self.lock:

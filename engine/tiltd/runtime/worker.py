@@ -8,7 +8,7 @@ connected to.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn, assert_never
+from typing import NoReturn, ParamSpec, Protocol, TypeVar, assert_never
 
 from tiltd.core import diff, live
 from tiltd.core import graph as graphs
@@ -41,7 +41,17 @@ from tiltd.ports import (
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
-from tiltd.runtime.threads import Pool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Calls(Protocol):
+    """Runs a function without holding up the loop (`runtime.threads.Pool`)."""
+
+    async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `fn`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class Worker:
     """
 
     def __init__(
-        self, outside: Outside, store: Store, logs: LogStore, pool: Pool, clock: Clock
+        self, outside: Outside, store: Store, logs: LogStore, pool: Calls, clock: Clock
     ) -> None:
         self._outside, self._store, self._logs = outside, store, logs
         self._pool, self._clock = pool, clock

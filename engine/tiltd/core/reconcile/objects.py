@@ -1,6 +1,6 @@
 """One Kubernetes object: apply it when all before it is there, unless it is so already."""
 
-from tiltd.core import drift, holds, inject, naming, podspec
+from tiltd.core import drift, follow, holds, inject, naming, podspec
 from tiltd.model import graph
 from tiltd.model.actions import Apply
 from tiltd.model.decisions import Decision, Done, Hold, Record
@@ -48,6 +48,8 @@ def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
     resource = s.graph.resources[s.graph.resource_of[manifest.id]]
     if s.cluster is None:
         return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))
+    if follow.scope(manifest, s, ours=True) not in s.looked:
+        return Hold("looking", "looking at what is in the cluster already", on=(CLUSTER,))
     if hold := holds.dependencies(resource.resource_deps, s):
         return hold
     images = tuple(i for i in manifest.images if not naming.ready(i, s))

@@ -6,8 +6,11 @@ seen (`judged`): a crash that is known but not yet weighed holds back success.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import assert_never
 
 from tiltd.core import limits
+from tiltd.model import graph
 from tiltd.model.decisions import Decision, Hold, Record
 from tiltd.model.events import SessionEnded
 from tiltd.model.health import Verdict
@@ -72,7 +75,7 @@ def _problems(s: State) -> Iterator[Problem]:
     for node in sorted(s.wanted):
         problem = _failure(s, node)
         if problem is not None:
-            yield problem
+            yield replace(problem, resource=_owner(s, node))
     for name in s.graph.resources:
         if name in s.active:
             yield from _verdict(s, name)
@@ -85,6 +88,27 @@ def _failure(s: State, node: NodeName) -> Problem | None:
     return failure.problem if failure is not None and failure.retry_at is None else None
 
 
+def _owner(s: State, node: NodeName) -> str:
+    """The resource that a node works for; an image may work for several, and is told by itself."""
+    part = s.graph.nodes[node]
+    match part:
+        case graph.ObjectNode(resource=name):
+            return name
+        case graph.CommandNode(resource=resource) | graph.ServeNode(resource=resource):
+            return resource.name
+        case graph.ResourceNode(resource=resource):
+            return resource.name
+        case graph.ImageNode(image=image):
+            users = [
+                s.graph.resource_of[i]
+                for i, m in s.graph.manifests.items()
+                if image.name in m.images
+            ]
+            return users[0] if len(users) == 1 else ""
+        case _:
+            assert_never(part)
+
+
 def _verdict(s: State, name: ResourceName) -> Iterator[Problem]:
     health = s.resources[name].health
     if health is None or health.verdict is not Verdict.FAILED:
@@ -92,4 +116,4 @@ def _verdict(s: State, name: ResourceName) -> Iterator[Problem]:
     own = ("image.", "object.apply", "command.command")
     for finding in health.findings:
         if finding.verdict is Verdict.FAILED and not finding.rule.startswith(own):
-            yield Problem(Code.HEALTH, finding.message, hint=finding.hint)
+            yield Problem(Code.HEALTH, finding.message, hint=finding.hint, resource=name)

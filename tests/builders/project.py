@@ -1,0 +1,116 @@
+"""Projects for tests of the engine: small, and only what a test is about is said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tiltd.model.desired import (
+    JSON,
+    Command,
+    DockerBuild,
+    Image,
+    KubernetesTarget,
+    LocalTarget,
+    Manifest,
+    PodReadiness,
+    Probe,
+    Project,
+    Resource,
+    Settings,
+)
+from tiltd.model.names import ImageName, ObjectId, ResourceName
+
+
+def image(name: str, *bases: str, contents: str = "FROM scratch") -> Image:
+    """An image built from its own folder."""
+    build = DockerBuild(
+        context=f"/src/{name}", dockerfile=f"/src/{name}/Dockerfile", contents=contents
+    )
+    return Image(ImageName(name), build, bases=tuple(ImageName(b) for b in bases))
+
+
+def manifest(body: Mapping[str, Any], *images: str) -> Manifest:
+    """A manifest from its object."""
+    group, _, _ = body["apiVersion"].rpartition("/")
+    metadata = body["metadata"]
+    name = ObjectId(group, body["kind"], metadata.get("namespace", ""), metadata["name"])
+    return Manifest(name, body["apiVersion"], body, tuple(ImageName(i) for i in images))
+
+
+def config_map(name: str, **data: str) -> Manifest:
+    """A ConfigMap."""
+    meta = {"name": name}
+    return manifest({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+
+
+def deployment(name: str, *images: str, spec: JSON | None = None, replicas: int = 1) -> Manifest:
+    """A Deployment with a container for each image."""
+    labels = {"app": name}
+    containers = [{"name": f"c{n}", "image": i} for n, i in enumerate(images or ("nginx",))]
+    template = {"metadata": {"labels": labels}, "spec": {"containers": containers, **(spec or {})}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    }
+    return manifest(body, *images)
+
+
+def kubernetes(
+    name: str,
+    *manifests: Manifest,
+    deps: Sequence[str] = (),
+    auto_init: bool = True,
+    pod_readiness: PodReadiness = PodReadiness.WAIT,
+) -> Resource:
+    """A resource of these objects."""
+    target = KubernetesTarget(tuple(manifests), pod_readiness)
+    return Resource(ResourceName(name), target, _names(deps), auto_init=auto_init)
+
+
+def local(
+    name: str,
+    cmd: str | None = None,
+    *,
+    serve: str | None = None,
+    probe: Probe | None = None,
+    deps: Sequence[str] = (),
+    auto_init: bool = True,
+    allow_parallel: bool = False,
+    files: Sequence[str] = (),
+) -> Resource:
+    """A local resource; its commands run in a shell."""
+    target = LocalTarget(
+        cmd=_shell(cmd),
+        serve=_shell(serve),
+        deps=tuple(files),
+        readiness_probe=probe,
+        allow_parallel=allow_parallel,
+    )
+    return Resource(ResourceName(name), target, _names(deps), auto_init=auto_init)
+
+
+def project(
+    *resources: Resource,
+    images: Iterable[Image] = (),
+    settings: Settings | None = None,
+    enabled: Iterable[str] | None = None,
+) -> Project:
+    """A project in which all resources take part, unless `enabled` says otherwise."""
+    names = [r.name for r in resources] if enabled is None else [ResourceName(n) for n in enabled]
+    return Project(
+        tiltfile="/src/shop/Tiltfile",
+        images=tuple(images),
+        resources=resources,
+        enabled=frozenset(names),
+        settings=settings or Settings(),
+        watched=("/src/shop/Tiltfile",),
+    )
+
+
+def _shell(text: str | None) -> Command | None:
+    return None if text is None else Command(("sh", "-c", text), "/src")
+
+
+def _names(names: Sequence[str]) -> tuple[ResourceName, ...]:
+    return tuple(ResourceName(n) for n in names)

@@ -1,0 +1,125 @@
+"""The whole engine around fakes, in virtual time: say what is desired, look what the world is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.images import FakeImages
+from tests.fakes.local import FakeInputs, FakeProcesses, FakeTiltfiles
+from tiltd.model.desired import Project
+from tiltd.model.names import SessionId
+from tiltd.model.observed import KubeContext
+from tiltd.model.state import Ended, LimitOverrides, Mode, SessionSpec, State
+from tiltd.runtime.clock import Clock
+from tiltd.runtime.controller import Controller
+from tiltd.runtime.logs import LogStore
+from tiltd.runtime.sessions import Sessions
+from tiltd.runtime.store import Store
+from tiltd.runtime.tasks import running
+from tiltd.runtime.worker import Outside, Worker
+
+EPOCH = 1_800_000_000.0
+
+
+class InlinePool:
+    """Calls at once: virtual time knows nothing of threads."""
+
+    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
+        await asyncio.sleep(0)
+        return fn(*args, **kwargs)
+
+
+class FakeContexts:
+    def __init__(self) -> None:
+        self.context = KubeContext(
+            "kind-test", "kind-test", "default", "https://here", is_local=True
+        )
+
+    async def read(self, spec: SessionSpec) -> KubeContext:
+        del spec
+        await asyncio.sleep(0)
+        return self.context
+
+
+class World:
+    """All parts of a daemon but its server."""
+
+    def __init__(self) -> None:
+        self.clock = Clock(EPOCH)
+        self.store = Store()
+        self.logs = LogStore(clock=self.clock.now)
+        self.tiltfiles, self.inputs = FakeTiltfiles(), FakeInputs()
+        self.images, self.processes = FakeImages(), FakeProcesses(self.clock)
+        self.cluster = FakeCluster("shop", epoch=EPOCH)
+        self.connections = 0
+        outside = Outside(
+            self.tiltfiles, FakeContexts(), self.inputs, self.images, self.processes, self._connect
+        )
+        self.worker = Worker(outside, self.store, self.logs, InlinePool(), self.clock)
+        self.controller = Controller(self.store, self.worker, self.clock)
+        self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self.clock)
+        self._number = 0
+
+    def _connect(self, label: str) -> FakeCluster:
+        assert label == "shop"
+        self.connections += 1
+        self.cluster.closed = False
+        self.cluster._closing = asyncio.Event()
+        return self.cluster
+
+    @property
+    def state(self) -> State:
+        return self.store.state
+
+    async def start(
+        self, project: Project | None = None, mode: Mode = Mode.CI, **limits: float
+    ) -> None:
+        """Start a session on `project`."""
+        if project is not None:
+            self.tiltfiles.project = project
+        self._number += 1
+        spec = SessionSpec(
+            SessionId(f"s{self._number}"),
+            mode,
+            "/src/shop/Tiltfile",
+            env={"HOME": "/nowhere"},
+            limits=LimitOverrides(**limits),  # type: ignore[arg-type]
+        )
+        await self.sessions.start(spec)
+
+    async def ended(self) -> Ended:
+        """Wait for the verdict."""
+        async for state in self.store.snapshots():
+            if state.session is not None and state.session.ended is not None:
+                return state.session.ended
+        raise AssertionError("the store was closed")
+
+    async def ci(self, project: Project | None = None, **limits: float) -> Ended:
+        """Run a session to its verdict, and until it is settled."""
+        await self.start(project, Mode.CI, **limits)
+        ended = await self.ended()
+        await self.sessions.settled()
+        return ended
+
+    async def until(self, reached: Callable[[State], bool]) -> State:
+        """Wait until the state is so."""
+        async for state in self.store.snapshots():
+            if reached(state):
+                return state
+        raise AssertionError("the store was closed")
+
+    def text(self, resource: str = "") -> str:
+        """What was logged for a resource."""
+        entries = self.logs._entries.values()
+        return "\n".join(e.text for e in entries if e.resource == resource)
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    made = World()
+    async with running(
+        worker=made.worker.run(), controller=made.controller.run(), sessions=made.sessions.run()
+    ):
+        yield made
