@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.adapters.kubernetes import worlds
+from tests.adapters.kubernetes import servers, worlds
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
@@ -22,4 +22,10 @@ async def real() -> AsyncGenerator[worlds.World]:
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("KUBECONFIG names no cluster")
     async with worlds.real_world() as made:
+        yield made
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[servers.Server]:
+    async with servers.serving() as made:
         yield made

@@ -14,7 +14,6 @@ Source of the registry: KEP-1755 (`local-registry-hosting`).
 """
 
 import asyncio
-import importlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +36,7 @@ from tiltd.model.names import ObjectId
 from tiltd.model.observed import ClusterInfo, ContainerRun, FoundObject, KubeContext, Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
-from tiltd.runtime import threads
+from tiltd.runtime import imports, threads
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +108,8 @@ class KubeCluster:
             raise ports.PermanentError(_no_context(merged, spec))
         await self.warm()
         await self._disconnect()
-        module = importlib.import_module("tiltd.adapters.kubernetes.connection")
-        secrets = importlib.import_module("tiltd.adapters.kubernetes.credentials")
+        module = imports.load("tiltd.adapters.kubernetes.connection")
+        secrets = imports.load("tiltd.adapters.kubernetes.credentials")
         credentials = secrets.Credentials(merged, context, spec.env, module.refresh)
         connection = module.Connection(credentials)
         kinds = Discovery(connection)
@@ -216,7 +215,7 @@ def _import() -> None:
         "kubernetes.aio.client.configuration",
         "tiltd.adapters.kubernetes.connection",
     ):
-        importlib.import_module(module)
+        imports.load(module)
 
 
 def _id(body: JSON, scope: Scope) -> ObjectId:

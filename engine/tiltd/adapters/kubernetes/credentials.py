@@ -16,7 +16,6 @@ Sources: "client-go credential plugins" and "OpenID Connect Tokens", kubernetes.
 
 import asyncio
 import base64
-import importlib
 import ipaddress
 import json
 import os
@@ -37,6 +36,7 @@ from tiltd.core import podspec
 from tiltd.model.desired import JSON
 from tiltd.model.observed import KubeContext
 from tiltd.model.problems import Code, Place, Problem
+from tiltd.runtime import imports
 
 _RELOAD = 60.0
 _EARLY = 60.0
@@ -134,9 +134,9 @@ class Credentials:
             )
 
     async def _load(self) -> Any:
-        target = importlib.import_module("kubernetes.aio.client").Configuration()
+        target = imports.load("kubernetes.aio.client").Configuration()
         if self._in_cluster:
-            module = importlib.import_module("kubernetes.aio.config.incluster_config")
+            module = imports.load("kubernetes.aio.config.incluster_config")
             token, ca = self._service_account / "token", self._service_account / "ca.crt"
             module.InClusterConfigLoader(
                 str(token), str(ca), environ=self._env, try_refresh_token=False
@@ -284,7 +284,7 @@ class Credentials:
 
 
 def _client() -> Any:
-    return importlib.import_module("kubernetes.aio.config.kube_config")
+    return imports.load("kubernetes.aio.config.kube_config")
 
 
 def _named(node: Any, kind: str, entry: kubeconfig.Entry) -> Any:

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _FORBIDDEN, _NOT_FOUND, _GONE = 403, 404, 410
 _FORBIDDEN_PAUSE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_LATE = 10.0
+_LATE = 1.25
 _RELIST_AFTER = 3
 _LONGEST_LINE = 64 * 2**20
 
@@ -151,7 +151,7 @@ class Watching:
         if scope.ours:
             query["labelSelector"] = self._selector
         path = discovery.path(kind, scope.namespace)
-        request = Request("GET", path, query, seconds=seconds + _LATE)
+        request = Request("GET", path, query, seconds=seconds * _LATE)
         async with self._wire.stream(request) as stream:
             if stream.status != 200:  # noqa: PLR2004  a watch has no other success
                 raise Refused(await stream.whole())
