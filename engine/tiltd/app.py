@@ -7,14 +7,14 @@ them imported in a thread as soon as the first session starts, beside the readin
 """
 
 import asyncio
-import importlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from tiltd.adapters.files import FileInputs, WatchedFiles
+from tiltd.adapters.files import Watcher
 from tiltd.adapters.images import DockerImages
+from tiltd.adapters.inputs import LocalInputs
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
 from tiltd.adapters.processes import LocalProcesses
@@ -22,6 +22,7 @@ from tiltd.core import affected
 from tiltd.model.events import FilesChanged
 from tiltd.model.names import NodeName
 from tiltd.model.state import Mode, State
+from tiltd.runtime import imports
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
@@ -37,7 +38,12 @@ from tiltd.tiltfile.loader import TiltfileLoader
 GRACE = 0.5
 _STOP = 2.0
 _IDLENESS = 0.25
-_HEAVY = ("networkx", "tiltd.adapters.kubernetes.connection", "docker")
+_HEAVY = (
+    "networkx",
+    "kubernetes.aio.config.kube_config",
+    "tiltd.adapters.kubernetes.connection",
+    "tiltd.adapters.images.sdk",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,14 @@ class App:
         self._reading, self._compute = Pool("reading", 4), Pool("compute", 1)
         self._processes = LocalProcesses()
         self._images = DockerImages(self._processes)
-        self._files = WatchedFiles()
+        self._files = Watcher(
+            lambda text: self.logs.writer("", "files").write(f"{text}\n", level="warn")
+        )
+        self._inputs = LocalInputs()
         outside = Outside(
             tiltfiles=TiltfileLoader(self._reading),
             contexts=KubeContexts(),
-            inputs=FileInputs(self._reading),
+            inputs=self._inputs,
             images=self._images,
             processes=self._processes,
             clusters=KubeCluster,
@@ -105,7 +114,7 @@ class App:
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until `stop`; `ready` is called once calls are answered."""
         async with AsyncExitStack() as stack:
-            for pool in (self._reading, self._compute):
+            for pool in (self._reading, self._compute, self._inputs):
                 stack.callback(pool.close)
             for part in (self._images, self._processes, self._files):
                 stack.push_async_callback(part.close)
@@ -143,16 +152,17 @@ class App:
             session = self.store.state.session
             if self._server.servicer.streams or not (session is None or session.settled):
                 since = loop.time()
-            done = session is not None and self._config.one_session and loop.time() > since
-            if done or (limit is not None and loop.time() - since >= limit):
-                self.stop()
+            else:
+                served = session is not None and self._config.one_session
+                if served or (limit is not None and loop.time() - since >= limit):
+                    self.stop()
             await asyncio.sleep(_IDLENESS)
 
     async def _warm(self) -> NoReturn:
         """Import in a thread what the first session is about to need."""
         await self._first_session.wait()
         for module in _HEAVY:
-            await alone("warm", importlib.import_module, module)
+            await alone("warm", imports.load, module)
         while True:
             await asyncio.Event().wait()
 

@@ -10,11 +10,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tiltd.adapters.images import endpoint as endpoints
 from tiltd.adapters.images import events, stoppable
-from tiltd.runtime import threads
+from tiltd.runtime import imports, threads
 
 if TYPE_CHECKING:
     import requests
@@ -93,11 +93,10 @@ class Engine:
             await self._pool.run(engine.close)
 
     def _engine(self) -> "sdk.Engine":
-        from tiltd.adapters.images import sdk  # noqa: PLC0415 - 0.2 s, only when needed
-
+        module = imports.load("tiltd.adapters.images.sdk")  # 0.2 s, only when needed
         with self._lock:
             if self._sdk is None:
-                self._sdk = sdk.Engine(self.endpoint)
+                self._sdk = cast("sdk.Engine", module.Engine(self.endpoint))
             return self._sdk
 
     async def _run(
