@@ -19,7 +19,7 @@ def run(source: str | bytes, predeclared: dict[str, Any] | None = None) -> list[
 
 def shown(expression: str, predeclared: dict[str, Any] | None = None) -> str:
     """`repr` of an expression, as Starlark prints it."""
-    return "\n".join(run(f"print(repr({expression}))", predeclared))
+    return "\n".join(run(f"shown = {expression}\nprint(repr(shown))", predeclared))
 
 
 def failure(

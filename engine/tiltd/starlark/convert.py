@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from tiltd.starlark.errors import StarlarkError
-from tiltd.starlark.values import Dict, HostValue, List, Set, Value, check_size, type_name
+from tiltd.starlark.values import (
+    Dict,
+    HostValue,
+    List,
+    Set,
+    Value,
+    check_size,
+    is_function,
+    type_name,
+)
 
 _MAX_DEPTH = 500
 _SCALARS = (type(None), bool, int, float, str, bytes)
@@ -40,7 +49,7 @@ def _from_python(data: Any, depth: int) -> Value:
         return tuple([_from_python(element, depth + 1) for element in contents])
     if isinstance(data, set | frozenset):
         return Set(_from_python(element, depth + 1) for element in contents)
-    if callable(data):
+    if is_function(data):
         return data
     raise TypeError(f"no Starlark value for {type(data).__name__}")
 

@@ -24,6 +24,7 @@ from tiltd.starlark.values import (
     is_iterable,
     iterate,
     kind_of,
+    not_callable,
     too_large,
     type_name,
 )
@@ -512,8 +513,8 @@ def kwargs(value: Value) -> dict[str, Value]:
 
 def check_callable(value: Value) -> Value:
     """The value, if it can be called."""
-    if not (is_function(value) or callable(value)):
-        raise StarlarkError(f"{type_name(value)} is not callable")
+    if not is_function(value) and not isinstance(value, HostValue):
+        raise not_callable(value)
     return value
 
 

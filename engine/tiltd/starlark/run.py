@@ -178,7 +178,7 @@ def _at_boundary(function: Callable[..., Value], /, *args: Value, **kwargs: Valu
     except StarlarkError as error:
         error.frames = (*_frames(error.__traceback__), *error.frames)
         # Python's traceback has served; an outer boundary must not see these frames again.
-        raise error.with_traceback(None)
+        raise error.with_traceback(None)  # noqa: B904 - the same error
     except Exception as error:  # noqa: BLE001 - whatever a host function raises is a cause
         frames = _frames(error.__traceback__)
         known = explain(error)

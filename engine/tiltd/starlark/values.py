@@ -104,6 +104,10 @@ class HostValue:
         """
         return NotImplemented
 
+    def __call__(self, /, *args: Value, **kwargs: Value) -> Value:  # noqa: ARG002 - a hook
+        """`x(...)`."""
+        raise not_callable(self)
+
     def starlark_freeze(self, freeze: Callable[[Value], None]) -> None:
         """Refuse changes from now on; call `freeze` on the values inside."""
 
@@ -177,6 +181,11 @@ def _tuple_key(value: tuple[Value, ...], parts: "itertools.count[int]", depth: i
 def value_of(key: object) -> Value:
     """The value that was stored under a key of `key_of`."""
     return key.value if type(key) is Boxed else key
+
+
+def not_callable(value: Value) -> StarlarkError:
+    """The error for a call of something else than a function."""
+    return StarlarkError(f"{type_name(value)} is not callable")
 
 
 def unhashable(value: Value) -> StarlarkError:
