@@ -1,7 +1,8 @@
-"""Registries on this machine: a real one, one that misbehaves in front of it, one that is made up."""
+"""Registries on this machine: a real one, a misbehaving one before it, and made-up ones."""
 
 import contextlib
 import dataclasses
+import email.message
 import http.client
 import http.server
 import shutil
@@ -77,7 +78,7 @@ class Asked:
 
     method: str
     path: str
-    headers: http.client.HTTPMessage
+    headers: email.message.Message
     body: bytes
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.images import servers
-from tests.adapters.images.workshop import Workshop, docker, has
+from tests.adapters.images.workshop import Workshop, docker, has, log_in
 from tiltd import ports
 from tiltd.model.actions import EnsureImage
 from tiltd.model.names import ImageName
@@ -82,9 +81,9 @@ async def test_a_build_stands_on_the_projects_own_image(workshop: Workshop) -> N
     first = workshop.action("RUN echo below > /below")
     await workshop.ensure(first)
     action = workshop.action(
-        "COPY --from=tools /below /copied", first="base/own", bases={
-            ImageName("base/own"): first.refs.local, ImageName("tools"): first.refs.local
-        },
+        "COPY --from=tools /below /copied",
+        first="base/own",
+        bases={ImageName("base/own"): first.refs.local, ImageName("tools"): first.refs.local},
     )
     await workshop.ensure(action)
     assert workshop.run(action, "cat", "/below", "/copied") == "below\nbelow\n"
@@ -98,13 +97,12 @@ async def test_an_image_of_another_platform_is_no_hit(workshop: Workshop) -> Non
     other = workshop.action("ENV A=1", platform="linux/arm64")
     docker("tag", action.refs.local, other.refs.local)
     workshop.phases.clear()
-    with pytest.raises((ports.PermanentError, ports.TransientError)):
-        await workshop.ensure(other)  # the base image is for amd64 alone
+    await workshop.ensure(other)
     assert workshop.phases == ["find", "build"]
 
 
 async def test_output_comes_line_by_line_while_the_build_runs(workshop: Workshop) -> None:
-    action = workshop.action("RUN echo first line; sleep 0.7; echo last line")
+    action = workshop.action("RUN echo first line; sleep 2; echo last line")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(workshop.ensure(action))
         await workshop.log.until("\nfirst line\n")
@@ -159,12 +157,12 @@ async def test_a_missing_context_is_a_sentence(workshop: Workshop) -> None:
     workshop.folder.mkdir()
 
 
-async def test_a_context_that_fails_half_way_makes_no_image(workshop: Workshop) -> None:
+async def test_a_context_that_fails_half_way_makes_no_image(classic: Workshop) -> None:
     """A file that changes under the reader's eyes spoils the stream after the first file."""
-    (workshop.folder / "a").write_text("a")
-    broken = workshop.folder / "b"
+    (classic.folder / "a").write_text("a")
+    broken = classic.folder / "b"
     broken.write_text("b")
-    action = workshop.action("COPY a /a")
+    action = classic.action("COPY a /a")
 
     os.truncate(broken, 40_000_000)
     stop = threading.Event()
@@ -177,12 +175,12 @@ async def test_a_context_that_fails_half_way_makes_no_image(workshop: Workshop) 
     thread.start()
     try:
         with pytest.raises(ports.TransientError) as caught:
-            await workshop.ensure(action)
+            await classic.ensure(action)
     finally:
         stop.set()
         thread.join()
     assert caught.value.problem.place == Place(str(broken))
-    assert not workshop.engine_has(action)
+    assert not classic.engine_has(action)
 
 
 async def test_a_busy_registry_of_a_base_image_is_worth_another_try(
@@ -205,10 +203,13 @@ async def test_a_cancelled_build_leaves_no_container_process_or_thread(
         await workshop.building()
         assert _sleepers() == 1
         task.cancel()
-    names = {thread.name for thread in threading.enumerate()}
-    assert not names & {"docker-build", "build-context"}
+    for thread in threading.enumerate():
+        if thread.name in {"docker-build", "build-context"}:
+            thread.join(1)
+            assert not thread.is_alive()
     async with asyncio.timeout(5):
-        while _sleepers():  # the engine kills it after it has seen the connection go
+        # The engine kills it after it has seen the connection go; that gives us no event.
+        while _sleepers():  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     assert not _children("buildx")
 
@@ -291,14 +292,7 @@ async def test_a_registry_of_the_base_image_that_asks_for_a_password_gets_it(
         private = f"{address}/private/base:1"
         docker("tag", classic.base, private)
         login = tmp_path / "login"
-        login.mkdir()
-        subprocess.run(
-            ["docker", "--config", str(login), "login", "-u", servers.USER, "--password-stdin",
-             address],
-            input=servers.PASSWORD.encode(),
-            capture_output=True,
-            check=True,
-        )
+        log_in(login, address, servers.USER, servers.PASSWORD)
         docker("--config", str(login), "push", private)
         docker("image", "rm", private)
         action = classic.action("ENV A=1", first=private)

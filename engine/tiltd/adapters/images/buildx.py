@@ -13,12 +13,15 @@ prints, and whether it came from the cache.
 import re
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 
 from tiltd import ports
-from tiltd.adapters.images import context, failures, programs, steps
+from tiltd.adapters.images import context, failures, lines, programs, steps
+from tiltd.model.desired import Command
 
 _NUMBERED = re.compile(r"#(\d+) (.*)")
 _STEP = re.compile(r"\[(?P<where>(?:\S+ +)?\d+/\d+)\] (?P<instruction>.+)")
+_BASE = re.compile(r"\[(?:\S+ )?internal\] load metadata for (\S+)")
 _PRINTED = re.compile(r"\d+\.\d+ (.*)|\d+\.\d+")
 _LOCATION = re.compile(rf"{re.escape(context.DOCKERFILE)}:(\d+)")
 _PRINTED_LINES = 20
@@ -27,14 +30,15 @@ _ERROR = "ERROR: "
 _BUILDER = "BUILDX_BUILDER"
 
 
-async def is_there(env: Mapping[str, str]) -> bool:
+async def is_there(processes: ports.Processes, env: Mapping[str, str]) -> bool:
     """Whether the session's docker command line has buildx (0.05 s: ask once)."""
     docker = programs.find("docker", env)
     if not docker:
         return False
+    command = Command((docker, "buildx", "version"), "/")
     try:
-        return await programs.feed([docker, "buildx", "version"], env, line=_drop) == 0
-    except OSError:
+        return await processes.run(command, env, lines.Lines(_drop)) == 0
+    except ports.PermanentError:
         return False
 
 
@@ -44,7 +48,9 @@ def _drop(_: str) -> None:
 
 async def build(
     prepared: context.Prepared,
+    dockerfile: Path,
     ref: str,
+    processes: ports.Processes,
     env: Mapping[str, str],
     cwd: str,
     log: ports.Log,
@@ -55,7 +61,9 @@ async def build(
 
     Args:
         prepared: what to build.
+        dockerfile: the folder that `context.folder` made.
         ref: the tag to give.
+        processes: runs the docker command line.
         env: the session's environment.
         cwd: what paths in `secret` and `ssh` are relative to.
         log: gets the output.
@@ -70,18 +78,24 @@ async def build(
     """
     pushes = push and "," in prepared.build.platform
     output = _Output(log)
-    argv = [programs.find("docker", env), *_arguments(prepared, ref, env, pushes=pushes)]
+    argv = (
+        programs.find("docker", env),
+        *_arguments(prepared, ref, env, pushes=pushes),
+        f"--file={dockerfile / context.DOCKERFILE}",
+        prepared.build.context,
+    )
     # Attestations would turn each image into an index, for nobody.
-    full = {**env, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-    async with context.stream(prepared) as source:
-        code = await programs.feed(argv, full, stdin=source, cwd=cwd, line=output.take)
-        if code:
-            raise failures.build(
-                prepared,
-                output.error or f"docker buildx ended with exit code {code}",
-                output.printed(),
-                output.line(prepared.dockerfile),
-            )
+    command = Command(argv, cwd, {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
+    reader = lines.Lines(output.take)
+    code = await processes.run(command, env, reader)
+    reader.end()
+    if code:
+        raise failures.build(
+            prepared,
+            output.error or f"docker buildx ended with exit code {code}",
+            output.printed(),
+            output.line(prepared.dockerfile),
+        )
     return pushes
 
 
@@ -104,11 +118,9 @@ def _arguments(
         *([] if env.get(_BUILDER) else ["--builder=default"]),
         "--progress=plain",
         "--push" if pushes else "--load",
-        f"--file={context.DOCKERFILE}",
         *(f"{option}={value}" for option, value in single.items() if value),
         *(f"{option}={value}" for option, values in many.items() for value in values),
         *(["--pull"] if build.pull else []),
-        "-",
     ]
 
 
@@ -119,6 +131,7 @@ class _Output:
         self._log = log
         self.error = ""
         self._steps: dict[str, tuple[str, str]] = {}
+        self._bases: dict[str, str] = {}
         self._printed: dict[str, deque[str]] = {}
         self._failed = ""
         self._line = 0
@@ -130,9 +143,12 @@ class _Output:
 
     def line(self, text: str) -> int:
         """The line of the Dockerfile at which it failed; 0: not known."""
-        if self._line or self._failed not in self._steps:
+        if self._line:
             return self._line
-        return steps.by_text(text, self._steps[self._failed][1])
+        if base := self._bases.get(self._failed):
+            return steps.by_base(text, base)
+        step = self._steps.get(self._failed)
+        return steps.by_text(text, step[1]) if step else 0
 
     def take(self, line: str) -> None:
         """One line of output."""
@@ -152,6 +168,8 @@ class _Output:
             if number not in self._steps:
                 self._steps[number] = match["where"], match["instruction"]
                 self._log.write(f"{text}\n")
+        elif match := _BASE.fullmatch(text):
+            self._bases[number] = match[1]
         elif text.startswith(_ERROR):
             self._failed = number
             self._log.write(f"{text}\n", level="error")

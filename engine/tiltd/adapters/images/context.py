@@ -1,12 +1,15 @@
-"""What a builder gets of a `docker_build`: the Dockerfile and the context, as one tar stream.
+"""What a builder gets of a `docker_build`: the Dockerfile, and the files of the context.
 
-Both builders are fed the same stream, made by the code that also digests the context for the
-image's key, so that what was keyed is what is built.  It goes through a pipe from a thread of
-its own: nothing of it is ever held in memory or on disk, and when the builder goes away the
-thread ends with the broken pipe.
+The classic builder is fed one tar stream, made by the code that also digests the context for the
+image's key.  It goes through a pipe from a thread of its own: nothing of it is ever held in
+memory or on disk, and when the builder goes away the thread ends with the broken pipe.  Should
+reading the context fail half-way, the stream is spoiled on purpose: a tar that merely ends early
+would be taken for a whole one, and a wrong image would carry the key's tag.
 
-Should reading the context fail half-way, the stream is spoiled on purpose: a tar that merely
-ends early would be taken for a whole one, and a wrong image would carry the key's tag.
+BuildKit is given the folder itself, since it then asks only for what has changed since the last
+build; a stream would also show it the Dockerfile as a file of the context.  What is left out is
+told in the ignore file beside a copy of the Dockerfile: the user's own text where that is all
+there is, else (`ignore=`, `only=`: no one list of patterns says the same) each path by name.
 """
 
 import asyncio
@@ -14,9 +17,11 @@ import contextlib
 import dataclasses
 import fcntl
 import os
+import re
 import sys
+import tempfile
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +35,7 @@ from tiltd.runtime import buildcontext
 DOCKERFILE = buildcontext.DOCKERFILE
 _SPOILED = b"\xff" * 1024
 _PIPE_SIZE = 1 << 20
+_SPECIAL = re.compile(r"[*?\[\]\\!#]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Prepared:
         build_args: with those from the environment filled in.
         filter: what is left out of the context.
         ignore_file: where `filter` comes from, for messages; empty if there is no such file.
+        ignore_text: what is in `ignore_file`.
         place: of the Dockerfile (for an inline one: of the `docker_build` call).
     """
 
@@ -52,10 +59,33 @@ class Prepared:
     filter: dockerignore.ContextFilter
     ignore_file: str
     place: Place | None
+    ignore_text: str = ""
 
     def at(self, line: int) -> Place | None:
         """A line of the Dockerfile (0: not known); inside a Tiltfile, the call's."""
         return self.place if self.build.inline else Place(self.build.dockerfile, line)
+
+    def ignore_list(self) -> str:
+        """The ignore file that says what `filter` says. Blocks.
+
+        Raises:
+            PermanentError: the context is missing or can't be read.
+            TransientError: it changed while it was read.
+        """
+        try:
+            return self._ignore_list()
+        except buildcontext.ContextError as error:
+            raise _translated(error) from error
+
+    def _ignore_list(self) -> str:
+        # It must not be empty: BuildKit would go on to the context's own.
+        head = "# for tiltd\n"
+        files = buildcontext.entries(self.build.context, self.filter)
+        if not (self.build.ignore or self.build.only):
+            return head + self.ignore_text
+        kept = {entry.path for entry in files}
+        left_out = _left_out(self.build.context, "", kept)
+        return head + "".join(f"{_literal(path)}\n" for path in left_out)
 
     def write(self, out: IO[bytes]) -> None:
         """Write the stream.
@@ -108,11 +138,11 @@ def prepare(
                 hint=error.hint,
             )
         ) from error
-    excludes, ignore_file = _filter(build)
-    return Prepared(image, build, text, args, excludes, ignore_file, place)
+    excludes, ignore_file, ignore_text = _filter(build)
+    return Prepared(image, build, text, args, excludes, ignore_file, place, ignore_text)
 
 
-def _filter(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str]:
+def _filter(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str, str]:
     names = dockerignore.file_names(build.context, None if build.inline else build.dockerfile)
     text, source = "", ""
     for name in names:
@@ -131,7 +161,31 @@ def _filter(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str]:
                 place=Place(source, error.line) if source else None,
             )
         ) from error
-    return found, source
+    return found, source, text
+
+
+def _left_out(folder: str, prefix: str, kept: Collection[str]) -> Iterator[str]:
+    """What is in a folder and not kept; a folder of which nothing is kept stands for itself."""
+    try:
+        with os.scandir(folder) as found:
+            names = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return  # it went away: so it is no more to be left out
+    for name in names:
+        path = prefix + name.name
+        if path not in kept:
+            yield path
+        elif name.is_dir(follow_symlinks=False):
+            yield from _left_out(name.path, f"{path}/", kept)
+
+
+def _literal(path: str) -> str:
+    """A pattern for this path alone; characters that no pattern can hold match as any one."""
+    text = re.sub(r"[\r\n]", "?", _SPECIAL.sub(r"\\\g<0>", path))
+    first, last = text[0], text[-1]
+    if last.isspace():
+        text = f"{text[:-1]}?"
+    return f"?{text[1:]}" if first.isspace() else text
 
 
 def _read(file: Path) -> bytes | None:
@@ -148,6 +202,16 @@ def _read(file: Path) -> bytes | None:
                 hint="make it a readable file, or remove it",
             )
         ) from error
+
+
+@contextlib.contextmanager
+def folder(prepared: Prepared, ignores: str) -> Generator[Path]:
+    """A temporary folder with the Dockerfile, and its ignore file beside it, for BuildKit."""
+    with tempfile.TemporaryDirectory(prefix="tiltd-build-") as name:
+        made = Path(name)
+        (made / DOCKERFILE).write_text(prepared.dockerfile)
+        (made / f"{DOCKERFILE}.dockerignore").write_bytes(os.fsencode(ignores))
+        yield made
 
 
 @contextlib.asynccontextmanager

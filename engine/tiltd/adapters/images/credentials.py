@@ -127,22 +127,19 @@ async def _ask(
             f"{name} is not on the PATH: {server} is used without credentials\n", level="warn"
         )
         return None
-    lines: list[str] = []
     try:
         async with asyncio.timeout(_HELPER_SECONDS):
-            code = await programs.feed(
-                [program, "get"], env, stdin=f"{server}\n".encode(), line=lines.append
-            )
+            answer = await programs.ask([program, "get"], f"{server}\n", env)
     except (OSError, TimeoutError) as error:
         reason = str(error) or f"no answer within {_HELPER_SECONDS:g} s"
         log.write(f"{name} failed: {reason}; {server} is used without credentials\n", level="warn")
         return None
-    if code:
-        if not any("credentials not found" in line for line in lines):
-            said = lines[-1] if lines else f"exit code {code}"
+    if answer.code:
+        if "credentials not found" not in answer.text:
+            said = answer.text.strip().rpartition("\n")[2] or f"exit code {answer.code}"
             log.write(f"{name} failed for {server}: {said}\n", level="warn")
         return None
-    return _parse(name, server, "\n".join(lines), log)
+    return _parse(name, server, answer.text, log)
 
 
 def _parse(name: str, server: str, text: str, log: ports.Log) -> Credential | None:

@@ -43,71 +43,64 @@ class DockerImages:
     """Implements `ports.Images` by Docker Engine, BuildKit and registries.
 
     Args:
-        processes: runs the commands of `custom_build`.
+        processes: runs the docker command line, and the commands of `custom_build`.
         push_patience: how long a push goes on trying, in seconds.
     """
 
     def __init__(
         self, processes: ports.Processes, *, push_patience: float = pushing.PATIENCE
     ) -> None:
-        self._processes = processes
-        self._patience = push_patience
-        self._pool = threads.Pool("docker", _SHORT_CALLS)
-        self._credentials = credentials.Credentials()
-        self._engines: dict[endpoints.Endpoint, engine.Engine] = {}
-        self._buildx: dict[tuple[str | None, ...], bool] = {}
-        self._buildx_lock = asyncio.Lock()
+        self._tools = _Tools(processes, push_patience)
 
     async def ensure(
         self, action: EnsureImage, spec: SessionSpec, log: ports.Log, phase: ports.Phase
     ) -> ImageReady:
         """Find the image, or build and push it. See `ports.Images`."""
         config = dockerconfig.read(spec.env)
-        return await _Ensuring(self, action, spec, config, log, phase).run()
+        return await _Ensuring(self._tools, action, spec, config, log, phase).run()
 
     async def close(self) -> None:
         """Close all connections."""
-        for each in self._engines.values():
-            await each.close()
-        self._pool.close()
+        await self._tools.close()
+
+
+class _Tools:
+    """What all images share."""
+
+    def __init__(self, processes: ports.Processes, patience: float) -> None:
+        self.processes, self.patience = processes, patience
+        self.pool = threads.Pool("docker", _SHORT_CALLS)
+        self.credentials = credentials.Credentials()
+        self._engines: dict[endpoints.Endpoint, engine.Engine] = {}
+        self._buildx: dict[tuple[str | None, ...], bool] = {}
+        self._buildx_lock = asyncio.Lock()
 
     def engine(self, env: Mapping[str, str], config: dockerconfig.Config) -> engine.Engine:
         """The engine of a session."""
         where = endpoints.resolve(env, config)
-        return self._engines.setdefault(where, engine.Engine(where, self._pool))
+        if where not in self._engines:
+            self._engines[where] = engine.Engine(where, self.pool)
+        return self._engines[where]
 
     async def has_buildx(self, env: Mapping[str, str]) -> bool:
         """Whether the session's docker has buildx; asked once for each environment."""
         key = tuple(env.get(name) for name in _DOCKER_VARIABLES)
         async with self._buildx_lock:
             if key not in self._buildx:
-                self._buildx[key] = await buildx.is_there(env)
+                self._buildx[key] = await buildx.is_there(self.processes, env)
             return self._buildx[key]
 
-    async def credential(
-        self, host: str, config: dockerconfig.Config, env: Mapping[str, str], log: ports.Log
-    ) -> credentials.Credential | None:
-        """Who the user is at a registry."""
-        return await self._credentials.get(host, config, env, log)
-
-    async def command(
-        self, action: EnsureImage, build: CustomBuild, env: Mapping[str, str], log: ports.Log
-    ) -> EnsureImage:
-        """Run a `custom_build`; the action with the names of what it made."""
-        refs = await custom.run(action, build, self._processes, env, log)
-        return dataclasses.replace(action, refs=refs)
-
-    @property
-    def patience(self) -> float:
-        """How long a push goes on trying, in seconds."""
-        return self._patience
+    async def close(self) -> None:
+        for each in self._engines.values():
+            await each.close()
+        self.pool.close()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Ensuring:
     """One `ensure`."""
 
-    images: DockerImages
+    tools: _Tools
     action: EnsureImage
     spec: SessionSpec
     config: dockerconfig.Config
@@ -139,7 +132,7 @@ class _Ensuring:
             return None
         ref = reference.parse(self.action.refs.local)
         env = self.spec.env
-        credential = await self.images.credential(ref.domain, self.config, env, self.log)
+        credential = await self.tools.credentials.get(ref.domain, self.config, env, self.log)
         match await registry.has(ref, self._platform(), credential, env):
             case registry.Present(digest):
                 return self.ready(digest, reused="registry")
@@ -167,7 +160,7 @@ class _Ensuring:
             raise failures.engine(image.name, image.place, error) from error
 
     def _engine(self) -> engine.Engine:
-        return self.images.engine(self.spec.env, self.config)
+        return self.tools.engine(self.spec.env, self.config)
 
     async def _build(self) -> ImageReady:
         self.phase("build")
@@ -180,9 +173,8 @@ class _Ensuring:
     async def _docker_build(self, build: DockerBuild) -> ImageReady:
         env, refs = self.spec.env, self.action.refs
         prepared = context.prepare(self.action.image, build, self.action.bases, env)
-        if await self.images.has_buildx(env):
-            cwd = self.spec.cwd or str(Path(self.spec.tiltfile).parent)
-            if await buildx.build(prepared, refs.local, env, cwd, self.log, push=refs.push):
+        if await self.tools.has_buildx(env):
+            if await self._buildx(prepared):
                 return self.ready("")
         else:
             docker = self._engine()
@@ -196,6 +188,21 @@ class _Ensuring:
             )
         return await self.deliver()
 
+    async def _buildx(self, prepared: context.Prepared) -> bool:
+        """Build by BuildKit; whether the image was pushed too."""
+        ignores = await self.tools.pool.run(prepared.ignore_list)
+        with context.folder(prepared, ignores) as folder:
+            return await buildx.build(
+                prepared,
+                folder,
+                self.action.refs.local,
+                self.tools.processes,
+                self.spec.env,
+                self.spec.cwd or str(Path(self.spec.tiltfile).parent),
+                self.log,
+                push=self.action.refs.push,
+            )
+
     async def _base_credentials(self, prepared: context.Prepared) -> dict[str, dict[str, str]]:
         """For each registry that a base image comes from, and for cached layers."""
         bases = dockerfile.base_images(
@@ -207,16 +214,15 @@ class _Ensuring:
         named = [*(base.reference for base in bases), *prepared.build.cache_from]
         found: dict[str, dict[str, str]] = {}
         for host in sorted({domain for name in named if (domain := _domain(name))}):
-            known = await self.images.credential(host, self.config, self.spec.env, self.log)
+            known = await self.tools.credentials.get(host, self.config, self.spec.env, self.log)
             if known:
                 key = credentials.HUB_KEY if host == reference.HUB else host
                 found[key] = known.auth_config()
         return found
 
     async def _custom_build(self, build: CustomBuild) -> ImageReady:
-        made = dataclasses.replace(
-            self, action=await self.images.command(self.action, build, self.spec.env, self.log)
-        )
+        refs = await custom.run(self.action, build, self.tools.processes, self.spec.env, self.log)
+        made = dataclasses.replace(self, action=dataclasses.replace(self.action, refs=refs))
         if build.skips_local_docker:
             return made.ready("")
         if build.tag and not build.outputs_image_ref_to:
@@ -262,14 +268,14 @@ class _Ensuring:
         self.phase("push")
         ref = self.action.refs.local
         host = reference.parse(ref).domain
-        credential = await self.images.credential(host, self.config, self.spec.env, self.log)
+        credential = await self.tools.credentials.get(host, self.config, self.spec.env, self.log)
         return await pushing.push(
             self.action.image.name,
             ref,
             self._engine(),
             credential,
             self.log,
-            self.images.patience,
+            self.tools.patience,
         )
 
     def ready(self, digest: str, *, reused: str = "") -> ImageReady:

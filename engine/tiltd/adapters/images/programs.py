@@ -1,20 +1,20 @@
-"""Programs that are fed on their standard input: `docker buildx`, credential helpers.
+"""Programs that are asked a question on their standard input: credential helpers.
 
-Each runs in a process group of its own, so that ending it also ends what it started (the docker
-command line runs its plugins as children).  A cancelled task ends the group: SIGTERM, then
-SIGKILL after half a second, and the process is reaped before the task goes on.
+`ports.Processes` gives no input and mixes both outputs, and an answer that holds a password must
+come near no log.  Each program runs in a process group of its own; a cancelled task ends the
+group: SIGTERM, then SIGKILL after half a second, and it is reaped before the task goes on.
 """
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import signal
 from asyncio import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 _TERM_SECONDS = 0.5
-_LINE_LIMIT = 1 << 20
 
 
 def find(name: str, env: Mapping[str, str]) -> str:
@@ -22,70 +22,34 @@ def find(name: str, env: Mapping[str, str]) -> str:
     return shutil.which(name, path=env.get("PATH", os.defpath)) or ""
 
 
-async def feed(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    *,
-    stdin: int | bytes = b"",
-    cwd: str | None = None,
-    line: Callable[[str], None],
-) -> int:
-    """Run to the end; each line of output (both streams, as they come) goes to `line`.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a program answered; `text` may be secret."""
 
-    Args:
-        argv: program (its path) and arguments.
-        env: its whole environment.
-        stdin: an open file descriptor, or what to write.
-        cwd: the folder to run in.
-        line: called with each line, without its end.
+    code: int
+    text: str = dataclasses.field(repr=False)
 
-    Returns:
-        the exit code; negative: killed by that signal.
+
+async def ask(argv: Sequence[str], question: str, env: Mapping[str, str]) -> Answer:
+    """Run to the end; the exit code (negative: that signal) and the standard output.
 
     Raises:
         OSError: it can't be started.
     """
     process = await subprocess.create_subprocess_exec(
         *argv,
-        stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.DEVNULL,
         env=dict(env),
-        cwd=cwd,
         start_new_session=True,
-        limit=_LINE_LIMIT,
     )
     try:
-        if process.stdin is not None:
-            await _write(process.stdin, stdin if isinstance(stdin, bytes) else b"")
-        if process.stdout is not None:
-            await _read(process.stdout, line)
-        return await process.wait()
+        output, _ = await process.communicate(question.encode())
     finally:
         if process.returncode is None:
             await _end(process)
-
-
-async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):  # it need not read what it is given
-        stream.write(data)
-        await stream.drain()
-    stream.close()
-
-
-async def _read(stream: asyncio.StreamReader, line: Callable[[str], None]) -> None:
-    while True:
-        try:
-            data = await stream.readuntil(b"\n")
-        except asyncio.IncompleteReadError as error:
-            data = error.partial
-        except asyncio.LimitOverrunError as error:
-            data = await stream.readexactly(error.consumed)
-        if not data:
-            return
-        # A progress bar redraws its line: what stands after the last return is what remains.
-        text = data.decode(errors="replace").rstrip("\r\n")
-        line(text.rpartition("\r")[2])
+    return Answer(await process.wait(), output.decode(errors="replace"))
 
 
 async def _end(process: subprocess.Process) -> None:

@@ -1,6 +1,9 @@
 """Which line of a Dockerfile a builder is at, from what it prints about its step."""
 
+from contextlib import suppress
+
 from tiltd.core import dockerfile_syntax as syntax
+from tiltd.core import reference
 
 
 def by_number(text: str, number: int, instruction: str) -> int:
@@ -21,6 +24,18 @@ def by_text(text: str, instruction: str) -> int:
     exact = [i for i in same if _flat(_text(i)) == wanted]
     candidates = exact or same
     return candidates[0].line if len(candidates) == 1 or exact else 0
+
+
+def by_base(text: str, image: str) -> int:
+    """The line of the FROM that builds on `image`, as BuildKit prints it (its canonical name)."""
+    for instruction in _instructions(text):
+        if instruction.keyword == "FROM" and instruction.arguments:
+            with suppress(reference.InvalidReferenceError):
+                named = reference.parse(instruction.arguments[0].text)
+                wanted = reference.parse(image)
+                if (named.repository, named.tag or "latest") == (wanted.repository, wanted.tag):
+                    return instruction.line
+    return 0
 
 
 def _instructions(text: str) -> tuple[syntax.Instruction, ...]:
