@@ -46,7 +46,7 @@ class Filter:
 
     source: Source = Source.ALL
     resources: frozenset[str] = frozenset()
-    level: int = pb.LOG_LEVEL_INFO
+    level: "pb.LogLevel.ValueType" = pb.LOG_LEVEL_INFO
 
     def shows(self, line: pb.LogLine) -> bool:
         """Whether to print a line."""

@@ -1,0 +1,72 @@
+"""`tilt-client VERB`: imports the verb's module, runs it, and turns complaints into exit codes."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from tilt_client import arguments, terminal
+from tilt_client.complaint import Complaint, Exit
+
+VERBS = {
+    "ci": "build, deploy, wait until everything is healthy, and say so",
+    "up": "build and deploy, and again whenever a file changes, until Ctrl-C",
+    "daemon": "status, stop or logs of this project's tiltd",
+    "doctor": "check what tiltd needs on this machine",
+    "version": "print the version of this program",
+}
+
+
+class _Verb(Protocol):
+    def run(self, argv: Sequence[str]) -> int: ...
+
+
+def main() -> int:
+    """Run the command line of this process; the exit code."""
+    try:
+        return _run(sys.argv[1:])
+    except Complaint as complaint:
+        return complaint.code if _complain(complaint) else Exit.CLOSED
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        terminal.abandon()
+        return Exit.CLOSED
+
+
+def _run(argv: Sequence[str]) -> int:
+    verb, rest = arguments.verb_first(argv)
+    if verb == "help" or (not verb and {"-h", "--help"} & set(rest)):
+        sys.stdout.write(_help())
+        return 0
+    if not verb and rest == ["--version"]:
+        verb, rest = "version", []
+    if verb not in VERBS:
+        message = f"there is no verb {verb!r}" if verb else "what to do? A verb is missing"
+        raise Complaint(message, f"one of {', '.join(VERBS)}; tilt-client --help", code=Exit.USAGE)
+    module = cast("_Verb", importlib.import_module(f"tilt_client.commands.{verb}"))
+    return module.run(rest)
+
+
+def _help() -> str:
+    verbs = "".join(f"  {name:<10}{summary}\n" for name, summary in VERBS.items())
+    return (
+        "usage: tilt-client VERB [flags] [args of the Tiltfile] [-- args]\n\n"
+        "Do all the servers of this app start, and stay up?\n\n"
+        f"{verbs}\ntilt-client VERB --help tells the flags of a verb.\n"
+    )
+
+
+def _complain(complaint: Complaint) -> bool:
+    """Print a complaint to standard error; whether somebody could read it."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.write(f"tilt-client: {complaint}\n")
+    except BrokenPipeError:
+        terminal.abandon()
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

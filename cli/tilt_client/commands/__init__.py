@@ -1,0 +1,1 @@
+"""One module a verb, with `run(argv) -> exit code`; `__main__` imports the one asked for."""

@@ -1,0 +1,271 @@
+"""One session, from StartSession to the verdict.
+
+Two threads read the streams of changes and of log lines into one queue; the main thread takes
+from it, prints, and is the only one that decides.  Signals put into the same queue.  When the
+session is over, what the log stream still has is printed before the verdict: the stream that
+follows is ended, and the rest of the log, which is complete by then, is read from the last line
+on.  A session ends with its client: the daemon sees the Watch stream break.
+"""
+
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilt_api.client import CallError, Stream
+from tilt_api.v1 import tilt_pb2 as pb
+from tilt_client import connect
+from tilt_client.commands.options import Options
+from tilt_client.complaint import Complaint, Exit
+from tilt_client.connect import Link
+from tilt_client.render.screen import Filter, Screen, Source
+from tilt_client.render.style import Style
+from tilt_client.terminal import Terminal
+
+if TYPE_CHECKING:
+    from tilt_client.running import Signals
+
+STOPPING = 1.2
+"""Seconds that a stopped session may take to end; then the daemon is left to it."""
+DRAINING = 0.5
+"""Seconds without a line after which the rest of the log is given up."""
+
+_EXITS = {
+    pb.OUTCOME_HEALTHY: Exit.HEALTHY,
+    pb.OUTCOME_FAILED: Exit.FAILED,
+    pb.OUTCOME_TILTFILE_ERROR: Exit.USAGE,
+    pb.OUTCOME_TIMEOUT: Exit.TIMEOUT,
+    pb.OUTCOME_CANCELLED: Exit.INTERRUPTED,
+}
+_MODES = {"ci": pb.MODE_CI, "up": pb.MODE_UP}
+
+
+@dataclass(frozen=True)
+class _Over:
+    """A stream has ended; `error` if it should not have."""
+
+    stream: "Stream[pb.WatchResponse] | Stream[pb.StreamLogsResponse]"
+    error: CallError | None
+
+
+class _Interrupt:
+    """A signal came."""
+
+
+_Item = pb.WatchResponse | pb.StreamLogsResponse | _Over | _Interrupt
+
+
+def run(
+    link: Link, options: Options, verb: str, terminal: Terminal, signals: "Signals"
+) -> int | None:
+    """The session's exit code; `None`: the daemon was about to end, there is no session.
+
+    Raises:
+        Complaint: there is no session, or the daemon broke off.
+        BrokenPipeError: nobody reads the output; the session is stopped.
+    """
+    items = queue.SimpleQueue[_Item]()
+    signals.session(lambda: items.put(_Interrupt()), link.own)
+    try:
+        started = link.client.start(_request(options, _MODES[verb]))
+    except CallError as error:
+        if error.lost and link.own is None:
+            return None
+        raise _refused(error, link) from error
+    shown = _shown(options)
+    screen = Screen(Style(terminal.color), shown, time.time(), follow=verb == "up")
+    session = _Session(link, started, screen, terminal, items, shown.level)
+    try:
+        code = session.run()
+    finally:
+        session.close()
+    return Exit.HEALTHY if verb == "up" and code == Exit.INTERRUPTED else code
+
+
+def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequest:
+    return pb.StartSessionRequest(
+        tiltfile_path=options.tiltfile,
+        args=options.args,
+        mode=mode,
+        context=options.context,
+        namespace=options.namespace,
+        limits=pb.Limits(
+            timeout=options.timeout,
+            readiness_timeout=options.readiness_timeout,
+            stable_for=options.stable_for,
+            crash_budget=options.crash_budget,
+            grace=options.grace,
+        ),
+        env=_environment(),
+        working_dir=os.getcwd(),  # noqa: PTH109 - pathlib would be imported for nothing else
+        end_with_client=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """What of the environment is text: protobuf's strings are Unicode."""
+    return {name: value for name, value in os.environ.items() if _is_text(name + value)}
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(options: Options) -> Filter:
+    return Filter(
+        Source(options.log_source),
+        options.log_resources,
+        pb.LogLevel.Value(f"LOG_LEVEL_{options.log_level.upper()}"),
+    )
+
+
+def _refused(error: CallError, link: Link) -> Complaint:
+    if error.lost:
+        return connect.gone(link.home)
+    if error.code == "FAILED_PRECONDITION":
+        return Complaint(str(error), "wait for its end, or end it: tilt-client daemon stop")
+    code = Exit.USAGE if error.code == "INVALID_ARGUMENT" else Exit.FAILED
+    message, hint = connect.refusal(error)
+    return Complaint(message, hint, code=code)
+
+
+class _Session:
+    """See the module."""
+
+    def __init__(
+        self,
+        link: Link,
+        started: pb.StartSessionResponse,
+        screen: Screen,
+        terminal: Terminal,
+        items: "queue.SimpleQueue[_Item]",
+        level: "pb.LogLevel.ValueType",
+    ) -> None:
+        self._link, self._id = link, started.session_id
+        self._screen, self._terminal, self._items = screen, terminal, items
+        self._seen = started.log_sequence
+        self._level = min(level, pb.LOG_LEVEL_INFO)
+        self._stop_by: float | None = None
+        self._watch = link.client.watch(self._id)
+        self._logs = self._read_log(follow=True)
+        self._threads = [self._thread(self._watch), self._thread(self._logs)]
+
+    def run(self) -> int:
+        """Until the verdict; the exit code."""
+        while not self._over():
+            item = self._next()
+            if item is not None:
+                self._take(item)
+            elif self._late():
+                self._terminal.print(["the session did not end in time; tiltd goes on stopping it"])
+                return Exit.INTERRUPTED
+        self._drain()
+        self._terminal.print(self._screen.report())
+        return _EXITS.get(self._screen.known.session.outcome, Exit.FAILED)
+
+    def close(self) -> None:
+        """End the streams; the daemon ends the session if it still runs."""
+        self._watch.cancel()
+        self._logs.cancel()
+        for thread in self._threads:
+            thread.join(DRAINING)
+
+    def _over(self) -> bool:
+        return self._screen.known.ended and self._screen.known.session.id == self._id
+
+    def _next(self) -> _Item | None:
+        """The next item; `None` when it is time to look at the clock."""
+        wait = self._screen.silence(time.time())
+        if self._stop_by is not None:
+            wait = min(wait, max(self._stop_by - time.monotonic(), 0.0))
+        try:
+            return self._items.get(timeout=min(wait, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            self._terminal.print(self._screen.waited(time.time()))
+            return None
+
+    def _late(self) -> bool:
+        return self._stop_by is not None and time.monotonic() >= self._stop_by
+
+    def _take(self, item: _Item) -> None:
+        match item:
+            case pb.WatchResponse():
+                self._terminal.print(self._screen.watched(item, time.time()))
+                self._terminal.print(self._screen.waited(time.time()))
+            case pb.StreamLogsResponse():
+                self._show(item)
+                self._terminal.print(self._screen.waited(time.time()))
+            case _Interrupt():
+                self._stop()
+            case _Over():
+                self._broken(item)
+
+    def _show(self, item: pb.StreamLogsResponse) -> None:
+        if item.lines:
+            self._seen = item.lines[-1].sequence
+        self._terminal.print(self._screen.logged(item.lines, item.dropped))
+
+    def _stop(self) -> None:
+        """Ask the daemon to end the session; its end comes as a change."""
+        self._stop_by = time.monotonic() + STOPPING
+        self._terminal.print(["stopping … (again to end at once)"])
+        try:
+            self._link.client.stop(self._id, timeout=STOPPING)
+        except CallError as error:
+            if error.code != "NOT_FOUND":  # then its end is on its way already
+                self._terminal.print([f"the session could not be stopped: {error}"])
+
+    def _broken(self, over: _Over) -> None:
+        """A stream has ended although the session has not."""
+        if over.stream is self._watch:
+            if over.error is None or over.error.lost:
+                raise connect.gone(self._link.home) from over.error
+            raise Complaint(str(over.error), "tilt-client daemon logs") from over.error
+        if over.error is not None and not over.error.lost:
+            self._terminal.print([f"logs can't be read any more: {over.error}"])
+
+    def _drain(self) -> None:
+        """Print what precedes the verdict."""
+        self._logs.cancel()
+        self._threads[1].join(DRAINING)
+        rest: Stream[pb.StreamLogsResponse] | None = None
+        while True:
+            try:
+                item = self._items.get(timeout=0.0 if rest is None else DRAINING)
+            except queue.Empty:
+                if rest is not None:
+                    return
+                rest = self._logs = self._read_log(follow=False)
+                self._threads.append(self._thread(rest))
+                continue
+            if isinstance(item, pb.StreamLogsResponse):
+                self._show(item)
+            elif isinstance(item, _Over) and item.stream is rest:
+                return
+
+    def _read_log(self, *, follow: bool) -> Stream[pb.StreamLogsResponse]:
+        """All lines, not only those that are shown: a report has the others as well."""
+        request = pb.StreamLogsRequest(since=self._seen, min_level=self._level, follow=follow)
+        return self._link.client.logs(request, patience=0.0)
+
+    def _thread(
+        self, stream: "Stream[pb.WatchResponse] | Stream[pb.StreamLogsResponse]"
+    ) -> threading.Thread:
+        thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self, stream: "Stream[pb.WatchResponse] | Stream[pb.StreamLogsResponse]") -> None:
+        try:
+            for answer in stream:
+                self._items.put(answer)
+        except CallError as error:
+            self._items.put(_Over(stream, error))
+        else:
+            self._items.put(_Over(stream, None))
