@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 REAL := $(PYTHON) -m tools.realcluster
 PYTEST := $(BIN)/pytest
+# Brings the cluster up and tells the rest of the line where it and kubectl are.
+WITH_CLUSTER = $(REAL) up >/dev/null && eval "$$($(REAL) env)" &&
 
 .PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx real-cluster \
 	real-cluster-down bench example clean
@@ -26,14 +28,14 @@ lint:
 	$(BIN)/python proto/gen.py --check
 	$(BIN)/python -m tools.lock --check
 
-test: ## Without a cluster; what needs Docker is skipped where there is none
+test: setup ## Without a cluster; what needs Docker is skipped where there is none
 	$(PYTEST) -m "not cluster"
 
-test-cluster: base-images ## Only what needs a cluster
-	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(PYTEST) -m cluster
+test-cluster: setup base-images ## Only what needs a cluster
+	$(WITH_CLUSTER) $(PYTEST) -m cluster
 
-test-all: base-images
-	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(PYTEST)
+test-all: setup base-images
+	$(WITH_CLUSTER) $(PYTEST)
 
 engine: ## Docker Engine and a registry at localhost:5000, where none answer
 	$(REAL) engine
@@ -50,11 +52,12 @@ real-cluster: ## Kubernetes as plain processes; prints the kubeconfig's path
 real-cluster-down: ## End what `engine` and `real-cluster` started
 	$(REAL) down
 
-bench:
-	set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+bench: setup base-images ## Medians as JSON; on an otherwise idle machine
+	$(WITH_CLUSTER) for file in bench/bench_*.py; do \
+		$(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
-example: base-images ## The example app, on the real cluster
-	KUBECONFIG=$$($(REAL) up) && export KUBECONFIG && $(BIN)/tilt-client ci -f examples/shop/Tiltfile
+example: setup base-images ## The example app, on the real cluster; ends with its verdict
+	$(WITH_CLUSTER) $(BIN)/tilt-client ci -f examples/shop/Tiltfile
 
 clean: ## Caches of the tools; neither .venv nor what real-cluster keeps
 	rm -rf dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -46,7 +46,7 @@ class Run:
         self._process = subprocess.Popen(
             [BINARY, *args],
             cwd=folder,
-            env={**env, _MARK: self.mark},
+            env={**env, "LC_ALL": "C.UTF-8", _MARK: self.mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

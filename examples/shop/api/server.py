@@ -57,10 +57,10 @@ class Api(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, line: str, *args: object) -> None:
         """One line a request, without those that come all the time."""
         if self.path not in ("/ready", "/ship"):
-            print(format % args)
+            print(line % args)
 
 
 def main() -> None:

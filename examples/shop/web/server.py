@@ -56,10 +56,10 @@ class Front(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, line: str, *args: object) -> None:
         """One line a request, without the probes."""
         if self.path != "/ready":
-            print(format % args)
+            print(line % args)
 
 
 def main() -> None:

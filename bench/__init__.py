@@ -1,0 +1,9 @@
+"""Benches: one file a question, each prints one JSON object. Run them as `make bench`.
+
+- `bench_import`: how long until the client says something, and until a daemon takes calls?
+- `bench_ci`: ten services from sources to healthy: all new, and with nothing changed.
+- `bench_scale`: a thousand ConfigMaps in two hundred resources: first, and with nothing changed.
+
+`measure` runs a program and weighs it; `phases` watches one run from outside, over the API;
+`cluster` has the namespaces and projects.  Where a `tilt` is on PATH, it gets the same projects.
+"""
