@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tiltd.core import podspec
+from tiltd.core.health.clock import RESOLUTION, Clock
 from tiltd.model.desired import JSON, KubernetesTarget, Manifest
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import ContainerRun, Scope, Uid
@@ -74,10 +75,10 @@ def finished_runs(s: State) -> frozenset[ContainerRun]:
 def _all_runs(s: State) -> Iterator[tuple[ContainerRun, bool]]:
     for name in s.active:
         for uid in s.live.by_resource.get(name, frozenset()):
-            yield from _runs(name, uid, s.live.objects[uid])
+            yield from _runs(name, uid, s.live.objects[uid], s)
 
 
-def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[tuple[ContainerRun, bool]]:
+def _runs(name: ResourceName, uid: Uid, pod: JSON, s: State) -> Iterator[tuple[ContainerRun, bool]]:
     if pod.get("kind") != "Pod":
         return
     metadata = podspec.section(pod, "metadata")
@@ -89,6 +90,18 @@ def _runs(name: ResourceName, uid: Uid, pod: JSON) -> Iterator[tuple[ContainerRu
             base = (name, str(metadata.get("namespace")), str(metadata.get("name")), uid)
             known = str(container.get("name"))
             if "running" in current or "terminated" in current:
-                yield ContainerRun(*base, known, restarts), "terminated" in current
+                since = _since(current, s)
+                yield ContainerRun(*base, known, restarts, since=since), "terminated" in current
             if restarts and podspec.section(container, "lastState").get("terminated"):
                 yield ContainerRun(*base, known, restarts - 1, previous=True), True
+
+
+def _since(current: JSON, s: State) -> float:
+    """For a life that began before the session: only what it prints from now on is news."""
+    if s.session is None:
+        return 0.0
+    skew = s.cluster.skew if s.cluster else 0.0
+    told = podspec.section(current, "running") or podspec.section(current, "terminated")
+    started = Clock(0.0, skew).host(str(told.get("startedAt") or ""))
+    before = started is not None and started + RESOLUTION < s.session.started_at
+    return s.session.started_at + skew if before else 0.0

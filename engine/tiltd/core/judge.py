@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tiltd.core import health as rules
 from tiltd.core import limits, live, podspec
-from tiltd.core.health import local
+from tiltd.core.health import local, stability
 from tiltd.model import desired
 from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
 from tiltd.model.names import (
@@ -40,6 +40,15 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
         case desired.LocalTarget() as local_target:
             findings = [*_failures(s, resource), *_local(s, resource, local_target)]
     return rules.assessment(findings or [_nothing(resource)])
+
+
+def ready(health: Assessment) -> bool:
+    """Whether others may start that wait for this (`resource_deps`).
+
+    It is there and answers; that it also stays there is what the verdict of the whole run asks,
+    and nobody needs to wait for that.
+    """
+    return all(f.verdict is Verdict.HEALTHY or f.rule == stability.RULE for f in health.findings)
 
 
 def _nothing(resource: desired.Resource) -> Finding:

@@ -12,7 +12,6 @@ from tiltd.core import affected, backoff, inject, judge, live
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
-from tiltd.model.health import Verdict
 from tiltd.model.names import NodeName, ObjectId, ResourceName, resource_node
 from tiltd.model.observed import Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Progress, ResourceState, State
@@ -64,7 +63,7 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a 
         case events.FilesChanged(paths=paths):
             return _files_changed(s, paths)
         case events.HealthJudged(resource=name, health=health):
-            once = s.resources[name].ready_once or health.verdict is Verdict.HEALTHY
+            once = s.resources[name].ready_once or judge.ready(health)
             return _with(s, name, health=health, judged=True, ready_once=once)
         case events.Triggered(resource=name):
             return _triggered(s, name)

@@ -13,6 +13,8 @@ from tiltd.core.health.clock import RESOLUTION
 from tiltd.core.health.containers import Container, Role
 from tiltd.model.health import Finding, Verdict
 
+RULE = "pod.stabilising"
+
 
 def judge(case: Case) -> Finding | None:
     """The wait for the youngest main container that runs; None, if all have run long enough."""
@@ -26,7 +28,7 @@ def judge(case: Case) -> Finding | None:
     up = max(0.0, case.scope.now - started)
     finding = Finding(
         Verdict.PROGRESSING,
-        "pod.stabilising",
+        RULE,
         case.of(youngest),
         message=f"The {youngest.title} of pod {case.name} is up; waiting to see that it stays up",
     )
