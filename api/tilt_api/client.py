@@ -12,6 +12,7 @@ daemon they begin with what the new one has (`watch` says so: `reset` is set on 
 """
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -40,6 +41,7 @@ _OPTIONS = (
     # The state of a thousand resources comes in one message.
     ("grpc.max_receive_message_length", -1),
 )
+_DETAILS = "grpc-status-details-bin"
 # CANCELLED, where nobody here did: the daemon let go of its calls, because it stops.
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -50,11 +52,13 @@ class CallError(Exception):
     Args:
         code: gRPC's name for the kind of failure: `NOT_FOUND`, `FAILED_PRECONDITION` …
         message: the daemon's own words.
+        problem: the same for machines, with place and hint; empty where nothing more is known.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, problem: pb.Problem | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.problem = pb.Problem() if problem is None else problem
 
     @property
     def lost(self) -> bool:
@@ -253,5 +257,16 @@ def _code(error: grpc.RpcError) -> grpc.StatusCode:
 
 
 def _translated(error: grpc.RpcError) -> CallError:
-    details = error.details() if isinstance(error, grpc.Call) else ""
-    return CallError(_code(error).name, details or str(error))
+    if not isinstance(error, grpc.Call):
+        return CallError(_code(error).name, str(error))
+    return CallError(_code(error).name, error.details() or _code(error).name, _problem(error))
+
+
+def _problem(call: grpc.Call) -> pb.Problem | None:
+    """The first `Problem` in gRPC's rich error details; their library comes without types."""
+    packed = dict(call.trailing_metadata() or ()).get(_DETAILS)
+    if not isinstance(packed, bytes):
+        return None
+    status = importlib.import_module("google.rpc.status_pb2").Status.FromString(packed)
+    found = pb.Problem()
+    return found if any(detail.Unpack(found) for detail in status.details) else None

@@ -102,7 +102,7 @@ def ensured(
             raise Complaint(
                 f"the daemon at {place.address} keeps vanishing", f"its whole log: {place.log}"
             )
-        passing = link.own if start.idle == 0 else None
+        passing = link.own if start.passing else None
         try:
             yield link
             if passing is not None:
@@ -138,9 +138,8 @@ def stop(client: "Client", own: Spawned) -> None:
 
     with contextlib.suppress(CallError):
         client.shutdown(timeout=ENDING)
-        if own.wait():
-            return
-    own.end()
+        own.wait()
+    own.end(patience=0)
 
 
 def await_end(pid: int, seconds: float) -> bool:
@@ -259,7 +258,7 @@ def refusal(error: "CallError") -> tuple[str, str]:
         return "the daemon speaks another version", "tilt-client daemon stop"
     if error.code == "DEADLINE_EXCEEDED":
         return "the daemon does not answer", "see tilt-client daemon logs"
-    return str(error), ""
+    return str(error), error.problem.hint
 
 
 def _replaced(client: "Client", info: "pb.GetInfoResponse", say: Callable[[str], None]) -> bool:

@@ -2,9 +2,9 @@
 
 Two threads read the streams of changes and of log lines into one queue; the main thread takes
 from it, prints, and is the only one that decides.  Signals put into the same queue.  When the
-session is over, what the log stream still has is printed before the verdict: the stream that
-follows is ended, and the rest of the log, which is complete by then, is read from the last line
-on.  A session ends with its client: the daemon sees the Watch stream break.
+session is over and its log complete (`settled`), what the log stream still has is printed before
+the verdict: the stream that follows is ended, and the rest is read from the last line on.  A
+session ends with its client: the daemon sees the Watch stream break.
 """
 
 import os
@@ -27,8 +27,10 @@ from tilt_client.terminal import Terminal
 if TYPE_CHECKING:
     from tilt_client.running import Signals
 
-STOPPING = 1.2
-"""Seconds that a stopped session may take to end; then the daemon is left to it."""
+STOPPING = 0.8
+"""Seconds until a session that was stopped is marked so; its work ends a little later."""
+SETTLING = 2.0
+"""Seconds for the last log lines of a session that has ended."""
 DRAINING = 0.5
 """Seconds without a line after which the rest of the log is given up."""
 
@@ -129,7 +131,8 @@ def _refused(error: CallError, link: Link) -> Complaint:
     if error.lost:
         return connect.gone(link.home)
     if error.code == "FAILED_PRECONDITION":
-        return Complaint(str(error), "wait for its end, or end it: tilt-client daemon stop")
+        hint = error.problem.hint or "wait for its end, or end it: tilt-client daemon stop"
+        return Complaint(str(error), hint)
     code = Exit.USAGE if error.code == "INVALID_ARGUMENT" else Exit.FAILED
     message, hint = connect.refusal(error)
     return Complaint(message, hint, code=code)
@@ -152,6 +155,7 @@ class _Session:
         self._seen = started.log_sequence
         self._level = min(level, pb.LOG_LEVEL_INFO)
         self._stop_by: float | None = None
+        self._settle_by: float | None = None
         self._watch = link.client.watch(self._id)
         self._logs = self._read_log(follow=True)
         self._threads = [self._thread(self._watch), self._thread(self._logs)]
@@ -177,13 +181,22 @@ class _Session:
             thread.join(DRAINING)
 
     def _over(self) -> bool:
-        return self._screen.known.ended and self._screen.known.session.id == self._id
+        """Whether there is a verdict and nothing more to say before it."""
+        known = self._screen.known
+        if not known.ended or known.session.id != self._id:
+            return False
+        if known.session.settled or self._stop_by is not None:
+            return True
+        if self._settle_by is None:
+            self._settle_by = time.monotonic() + SETTLING
+        return time.monotonic() >= self._settle_by
 
     def _next(self) -> _Item | None:
         """The next item; `None` when it is time to look at the clock."""
         wait = self._screen.silence(time.time())
-        if self._stop_by is not None:
-            wait = min(wait, max(self._stop_by - time.monotonic(), 0.0))
+        for limit in (self._stop_by, self._settle_by):
+            if limit is not None:
+                wait = min(wait, max(limit - time.monotonic(), 0.0))
         try:
             return self._items.get(timeout=min(wait, threading.TIMEOUT_MAX))
         except queue.Empty:

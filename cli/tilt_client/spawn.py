@@ -25,7 +25,7 @@ from tilt_client.complaint import Complaint
 COMMAND = "TILTD_COMMAND"
 STARTING = 20.0
 """Seconds that a daemon may take until it says something."""
-ENDING = 1.5
+ENDING = 1.9
 """Seconds that a daemon may take to end after it was asked to."""
 
 _LOG_LIMIT = 4 << 20
@@ -37,12 +37,11 @@ class Start(NamedTuple):
 
     Args:
         by: the verb that starts it; the daemon tells others.
-        idle: seconds without a session after which it stops; 0: with its first session's end;
-            `None`: the daemon's default.
+        passing: it lives for one session only.
     """
 
     by: str
-    idle: float | None = None
+    passing: bool = False
 
 
 class Spawned:
@@ -66,8 +65,9 @@ class Spawned:
         command = shlex.split(os.environ.get(COMMAND, ""))
         command = command or [sys.executable, "-P", "-m", "tiltd"]
         command += ["--project-dir", project, "--started-by", start.by, "--ready-fd", str(ready)]
-        if start.idle is not None:
-            command += ["--idle-timeout", f"{start.idle:g}"]
+        if start.passing:
+            # It ends with its first session; this is for the case that there never is one.
+            command += ["--idle-timeout", f"{STARTING:g}"]
         with open(self._place.log, "ab") as log:  # noqa: PTH123 - pathlib costs 5 ms of start-up
             return subprocess.Popen(  # noqa: S603 - our own program
                 command,
@@ -116,14 +116,14 @@ class Spawned:
             return False
         return True
 
-    def end(self) -> None:
-        """End it, with its word or without, and leave no process behind."""
-        for sign, patience in ((signal.SIGTERM, ENDING), (signal.SIGKILL, STARTING)):
+    def end(self, patience: float = ENDING) -> None:
+        """End it, unless it has ended: by a signal that it may handle, then by one it can't."""
+        for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, STARTING)):
             if self.wait(0):
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, sign)
-            self.wait(patience)
+            self.wait(seconds)
 
     def close(self) -> None:
         """Let go of the pipe; the daemon lives on."""

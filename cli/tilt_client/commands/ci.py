@@ -20,4 +20,4 @@ def run(argv: Sequence[str]) -> int:
     parser = arguments.Parser("ci", _SUMMARY, epilog=_CODES)
     arguments.add(parser, arguments.TIMEOUT, *arguments.SESSION)
     found = options.read(arguments.parse(parser, argv))
-    return running.run(found, Start("ci", idle=0))
+    return running.run(found, Start("ci", passing=True))

@@ -37,7 +37,7 @@ class Tails:
                 return f"the build of {subject.name}", self._build(subject.name)
             case "Command":
                 return "the command", self._span(resource, "command")
-            case "Serve" | "Process":
+            case "Serve" | "Local":
                 return "the served process", self._span(resource, "serve")
             case "Pod" if subject.container:
                 span = f"pod/{subject.name}/{subject.container}"

@@ -24,7 +24,7 @@ def still(known: Known) -> list[str]:
 
 def why(resource: pb.Resource) -> str:
     """What a resource does or waits for, in as many words as the daemon has for it."""
-    return resource.hold.message or resource.status or _busy(resource) or "not started yet"
+    return resource.status or resource.hold.message or _busy(resource) or "not started yet"
 
 
 def _items(known: Known, now: float) -> list[str]:
