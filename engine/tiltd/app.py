@@ -1,23 +1,18 @@
 """Build every part, start in order, stop in reverse.
 
 Start: pools, store, workers, server.  Stop: the session ends, then the store and the logs close, so
-that open streams end by themselves; then the server, the workers, the followers and the pools.  A
-daemon is ready for calls before it imports kubernetes, docker, networkx or deepdiff; `_warm` has
-them imported in a thread as soon as the first session starts, beside the reading of the Tiltfile.
+that open streams end by themselves; then the server, the workers, the followers and the pools.
+
+Calls are answered before the adapters are imported, let alone kubernetes, docker and networkx:
+`_warm` has that done in a thread, and the first action waits for what it needs.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from tiltd.adapters.files import Watcher
-from tiltd.adapters.images import DockerImages
-from tiltd.adapters.inputs import LocalInputs
-from tiltd.adapters.kubernetes.cluster import KubeCluster
-from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
-from tiltd.adapters.processes import LocalProcesses
 from tiltd.core import affected
 from tiltd.model.events import FilesChanged
 from tiltd.model.names import NodeName
@@ -33,17 +28,13 @@ from tiltd.runtime.threads import Pool, alone
 from tiltd.runtime.worker import Outside, Worker
 from tiltd.server.serve import Server
 from tiltd.server.servicer import Daemon
-from tiltd.tiltfile.loader import TiltfileLoader
+
+if TYPE_CHECKING:
+    from tiltd.outside import LocalOutside
 
 GRACE = 0.5
 _STOP = 2.0
 _IDLENESS = 0.25
-_HEAVY = (
-    "networkx",
-    "kubernetes.aio.config.kube_config",
-    "tiltd.adapters.kubernetes.connection",
-    "tiltd.adapters.images.sdk",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +60,13 @@ class App:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._clock = Clock()
-        self._stopping = asyncio.Event()
-        self._first_session = asyncio.Event()
+        self._stopping, self._answering = asyncio.Event(), asyncio.Event()
         self.store = Store()
         self.logs = LogStore(clock=self._clock.now)
-        self._reading, self._compute = Pool("reading", 4), Pool("compute", 1)
-        self._processes = LocalProcesses()
-        self._images = DockerImages(self._processes)
-        self._files = Watcher(
-            lambda text: self.logs.writer("", "files").write(f"{text}\n", level="warn")
-        )
-        self._inputs = LocalInputs()
-        outside = Outside(
-            tiltfiles=TiltfileLoader(self._reading),
-            contexts=KubeContexts(),
-            inputs=self._inputs,
-            images=self._images,
-            processes=self._processes,
-            clusters=KubeCluster,
-        )
-        self.worker = Worker(outside, self.store, self.logs, self._compute, self._clock)
+        self._compute = Pool("compute", 1)
+        self._outside: LocalOutside | None = None
+        self._ports: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
+        self.worker = Worker(self._ports, self.store, self.logs, self._compute, self._clock)
         self.controller = Controller(self.store, self.worker, self._clock)
         self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self._clock)
         self.store.listen(self._notice)
@@ -113,11 +91,7 @@ class App:
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until `stop`; `ready` is called once calls are answered."""
-        async with AsyncExitStack() as stack:
-            for pool in (self._reading, self._compute, self._inputs):
-                stack.callback(pool.close)
-            for part in (self._images, self._processes, self._files):
-                stack.push_async_callback(part.close)
+        try:
             async with running(
                 worker=self.worker.run(),
                 controller=self.controller.run(),
@@ -127,10 +101,15 @@ class App:
             ):
                 await self._server.start()
                 ready()
+                self._answering.set()
                 try:
                     await self._stopping.wait()
                 finally:
                     await self._end()
+        finally:
+            if self._outside is not None:
+                await self._outside.close()
+            self._compute.close()
 
     async def _end(self) -> None:
         active = self.sessions.active
@@ -160,21 +139,27 @@ class App:
 
     async def _warm(self) -> NoReturn:
         """Import in a thread what the first session is about to need."""
-        await self._first_session.wait()
-        for module in _HEAVY:
-            await alone("warm", imports.load, module)
+        await self._answering.wait()
+        module = await alone("warm", imports.load, "tiltd.outside")
+        self._outside = cast("LocalOutside", module.LocalOutside(self.logs))
+        self._ports.set_result(self._outside.ports)
+        self._follow_files(self.store.state)
+        for name in module.HEAVY:
+            await alone("warm", imports.load, name)
         while True:
             await asyncio.Event().wait()
 
     def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
-        """Follow the files of an `up` session."""
-        self._first_session.set()
-        if new.project is old.project and new.session is old.session:
-            return
-        session = new.session
+        if new.project is not old.project or new.session is not old.session:
+            self._follow_files(new)
+
+    def _follow_files(self, state: State) -> None:
+        """Watch the files of an `up` session."""
+        session = state.session
         live = session is not None and session.ended is None and session.spec.mode is Mode.UP
-        paths = affected.watched(new.project) if live and new.project else frozenset[str]()
-        self._files.follow(paths, self._changed)
+        paths = affected.watched(state.project) if live and state.project else frozenset[str]()
+        if self._outside is not None:
+            self._outside.files.follow(paths, self._changed)
 
     def _changed(self, paths: tuple[str, ...]) -> None:
         self.store.dispatch(FilesChanged(paths))

@@ -57,7 +57,9 @@ class World:
         outside = Outside(
             self.tiltfiles, FakeContexts(), self.inputs, self.images, self.processes, self._connect
         )
-        self.worker = Worker(outside, self.store, self.logs, InlinePool(), self.clock)
+        coming: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
+        coming.set_result(outside)
+        self.worker = Worker(coming, self.store, self.logs, InlinePool(), self.clock)
         self.controller = Controller(self.store, self.worker, self.clock)
         self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self.clock)
         self._number = 0

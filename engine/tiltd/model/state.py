@@ -206,7 +206,7 @@ class ResourceState:
         serve: the served process.
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
-        ready_once: has been healthy in this session (what `resource_deps` wait for).
+        ready_once: has been ready in this session (what `resource_deps` wait for).
         started_at: when its first object was applied or found to be as wanted.
         changed_at: when an apply of this session last changed one of its objects.
         memory: what is remembered of its pods between two looks.

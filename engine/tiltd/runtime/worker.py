@@ -70,16 +70,21 @@ class Worker:
     """See the module.
 
     Args:
-        outside: the ports.
+        outside: the ports, as soon as they are there.
         store: read for the session and the project; facts go back through the controller.
         logs: where the lines go.
         pool: for computations that would hold up the loop.
     """
 
     def __init__(
-        self, outside: Outside, store: Store, logs: LogStore, pool: Calls, clock: Clock
+        self,
+        outside: asyncio.Future[Outside],
+        store: Store,
+        logs: LogStore,
+        pool: Calls,
+        clock: Clock,
     ) -> None:
-        self._outside, self._store, self._logs = outside, store, logs
+        self._coming, self._store, self._logs = outside, store, logs
         self._pool, self._clock = pool, clock
         self._cluster: Cluster | None = None
         self._clusters: asyncio.Queue[Cluster] = asyncio.Queue()
@@ -104,6 +109,7 @@ class Worker:
 
     async def do(self, action: Action, phase: Phase) -> tuple[events.Event, ...]:
         """Do `action`; the facts that follow."""
+        await asyncio.shield(self._coming)  # a cancelled action must not take it from the others
         match action:
             case LoadTiltfile():
                 return await self._load(action)
@@ -123,6 +129,10 @@ class Worker:
                 return await self._serve(action)
             case _:
                 assert_never(action)
+
+    @property
+    def _outside(self) -> Outside:
+        return self._coming.result()
 
     @property
     def _spec(self) -> SessionSpec:

@@ -1,0 +1,55 @@
+"""Everything that stands behind the ports, in one place.
+
+Imported by `app` in a thread once calls are answered: these modules and what they need are half of
+the daemon's start, and nobody needs them before a session begins.
+"""
+
+from tiltd.adapters.files import Watcher
+from tiltd.adapters.images import DockerImages
+from tiltd.adapters.inputs import LocalInputs
+from tiltd.adapters.kubernetes.cluster import KubeCluster
+from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
+from tiltd.adapters.processes import LocalProcesses
+from tiltd.runtime.logs import LogStore
+from tiltd.runtime.threads import Pool
+from tiltd.runtime.worker import Outside
+from tiltd.tiltfile.loader import TiltfileLoader
+
+HEAVY = (
+    "networkx",
+    "kubernetes.aio.config.kube_config",
+    "tiltd.adapters.kubernetes.connection",
+    "tiltd.adapters.images.sdk",
+)
+"""What the adapters import on first use: early is better, and nobody has to wait for it."""
+
+
+class LocalOutside:
+    """What this machine has and can reach; must be closed.
+
+    Args:
+        logs: where the watcher's warnings go.
+    """
+
+    def __init__(self, logs: LogStore) -> None:
+        self._reading = Pool("reading", 1)
+        self._processes = LocalProcesses()
+        self._images = DockerImages(self._processes)
+        self._inputs = LocalInputs()
+        self.files = Watcher(lambda text: logs.writer("", "files").write(f"{text}\n", level="warn"))
+        self.ports = Outside(
+            tiltfiles=TiltfileLoader(self._reading),
+            contexts=KubeContexts(),
+            inputs=self._inputs,
+            images=self._images,
+            processes=self._processes,
+            clusters=KubeCluster,
+        )
+
+    async def close(self) -> None:
+        """End all that is under way."""
+        await self.files.close()
+        await self._images.close()
+        await self._processes.close()
+        self._inputs.close()
+        self._reading.close()
