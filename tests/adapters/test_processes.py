@@ -62,7 +62,8 @@ def _open_files() -> int:
 async def test_a_command_gives_its_output_and_exit_code(
     runner: processes.LocalProcesses, log: Logged
 ) -> None:
-    assert await runner.run(sh("echo out; echo err >&2; exit 3"), ENV, log) == 3
+    port: ports.Processes = runner
+    assert await port.run(sh("echo out; echo err >&2; exit 3"), ENV, log) == 3
     assert log.text == "out\nerr\n"
 
 

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 
 from tests.virtual import VirtualLoop
 from tiltd.runtime import logs, threads
+
+if TYPE_CHECKING:
+    from tiltd import ports
 
 PLAIN = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), max_size=30)
 
@@ -27,7 +31,8 @@ async def texts(store: logs.LogStore) -> list[str]:
 
 
 async def test_a_line_has_a_number_a_time_and_a_source(store: logs.LogStore) -> None:
-    store.writer("web", "build").write("one\n")
+    log: ports.Log = store.writer("web", "build")
+    log.write("one\n")
     store.writer("db", "apply").write("two\n", level="warn")
     assert await read(store) == [
         logs.Entry(1, 1.0, "web", "build", "info", "one"),
