@@ -37,8 +37,10 @@ PROD = KubeContext("prod", "gke_x", "default", "https://10.0.0.1")
 NONE = KubeContext()
 
 
-async def read(env: dict[str, str], pod: Path = Path("/nonexistent"), **given: str) -> KubeContext:
-    return await KubeContexts(pod).read(session(env, **given))
+async def read(
+    env: dict[str, str], pod: Path = Path("/nonexistent"), *, context: str = "", namespace: str = ""
+) -> KubeContext:
+    return await KubeContexts(pod).read(session(env, context=context, namespace=namespace))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ async def read(env: dict[str, str], pod: Path = Path("/nonexistent"), **given: s
     ],
 )
 async def test_the_context_is_the_current_one_or_the_one_asked_for(
-    tmp_path: Path, given: dict[str, str], expected: KubeContext
+    tmp_path: Path, given: dict[str, Any], expected: KubeContext
 ) -> None:
     path = tmp_path / "config"
     path.write_text(ONE)
