@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ _AUTH = 'auth: {{htpasswd: {{realm: tests, path: "{path}"}}}}\n'
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, *, password: bool = False) -> Iterator[str]:
+def docker_registry(folder: Path, *, password: bool = False) -> Generator[str]:
     """A registry of its own, with or without a password."""
     program = shutil.which("docker-registry")
     if program is None:
@@ -90,7 +90,7 @@ class Reply:
 
 
 @contextlib.contextmanager
-def made_up(answer: Callable[[Asked], Reply]) -> Iterator[str]:
+def made_up(answer: Callable[[Asked], Reply]) -> Generator[str]:
     """An HTTP server that answers as a function says."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -136,7 +136,7 @@ def _unchunk(line: Callable[[], bytes], read: Callable[[int], bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def flaky(behind: str, fails: Callable[[Asked], bool]) -> Iterator[str]:
+def flaky(behind: str, fails: Callable[[Asked], bool]) -> Generator[str]:
     """A registry that answers 503 as long as `fails` says so, else as the one behind it."""
 
     def answer(asked: Asked) -> Reply:

@@ -1,11 +1,14 @@
 """`custom_build`: what its command is told, and what is made of what it did."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.adapters.images.workshop import Workshop, docker, has
 from tiltd import ports
+from tiltd.adapters import processes
 from tiltd.adapters.images import custom
 from tiltd.model.actions import EnsureImage, ImageRefs
 from tiltd.model.desired import Command, CustomBuild, Image
@@ -54,18 +57,17 @@ def test_who_writes_the_reference_is_told_none(tmp_path: Path) -> None:
     assert sorted(given) == ["EXPECTED_REGISTRY", "REGISTRY_HOST", "TILT_IMAGE_0"]
 
 
-class Writes:
-    """Stands for the processes: the command writes a reference."""
+def writes(text: str, file: Path) -> CustomBuild:
+    """A build whose command writes a reference."""
+    argv = ("/bin/sh", "-c", 'printf %s "$1" > "$2"', "sh", text, str(file))
+    return CustomBuild(Command(argv, "/"), (), outputs_image_ref_to=str(file))
 
-    def __init__(self, text: str, file: Path) -> None:
-        self._text, self._file = text, file
 
-    async def run(self, *_: object) -> int:
-        self._file.write_text(self._text)
-        return 0
-
-    async def serve(self, *_: object) -> None:
-        raise AssertionError("no custom_build serves")
+@pytest.fixture
+async def local() -> AsyncGenerator[processes.LocalProcesses]:
+    running = processes.LocalProcesses()
+    yield running
+    await running.close()
 
 
 @pytest.mark.parametrize(
@@ -76,24 +78,24 @@ class Writes:
     ],
 )
 async def test_a_written_reference_is_what_is_deployed(
-    tmp_path: Path, text: str, in_cluster: str
+    tmp_path: Path, local: processes.LocalProcesses, text: str, in_cluster: str
 ) -> None:
     file = tmp_path / "ref"
-    build = CustomBuild(command(), (), outputs_image_ref_to=str(file))
+    build = writes(text, file)
     asked = action("web", "localhost:5000/web:t", build, "registry:5000/web:t")
-    refs = await custom.run(asked, build, Writes(text, file), {}, Silent())
+    refs = await custom.run(asked, build, local, {}, Silent())
     assert refs == ImageRefs(text.strip(), in_cluster, push=True)
 
 
-@pytest.mark.parametrize("text", ["", "UPPER/case:1", "localhost:5000/web"])
+@pytest.mark.parametrize("text", ["", "web/Case:1", "localhost:5000/web"])
 async def test_a_written_text_that_is_no_tagged_reference_is_refused(
-    tmp_path: Path, text: str
+    tmp_path: Path, local: processes.LocalProcesses, text: str
 ) -> None:
     file = tmp_path / "ref"
-    build = CustomBuild(command(), (), outputs_image_ref_to=str(file))
+    build = writes(text, file)
     asked = action("web", "localhost:5000/web:t", build)
     with pytest.raises(ports.PermanentError) as caught:
-        await custom.run(asked, build, Writes(text, file), {}, Silent())
+        await custom.run(asked, build, local, {}, Silent())
     assert caught.value.problem.place == Place(str(file))
 
 
@@ -104,10 +106,10 @@ class Silent:
 
 @pytest.mark.docker
 class TestRealCommands:
-    def build(self, workshop: Workshop, script: str, **options: bool | str) -> CustomBuild:
+    def build(self, workshop: Workshop, script: str, **options: Any) -> CustomBuild:
         (workshop.folder / "Dockerfile").write_text(f"FROM {workshop.base}\nENV A=1\n")
         folder = str(workshop.folder)
-        return CustomBuild(command(script, folder), (folder,), **options)  # type: ignore[arg-type] - a test's shorthand
+        return CustomBuild(command(script, folder), (folder,), **options)
 
     @pytest.fixture
     def shop(self, buildkit: Workshop) -> Workshop:

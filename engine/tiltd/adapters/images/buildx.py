@@ -77,7 +77,7 @@ async def build(
         TransientError: a base image's registry was busy.
     """
     pushes = push and "," in prepared.build.platform
-    output = _Output(log)
+    output = Output(log)
     argv = (
         programs.find("docker", env),
         *_arguments(prepared, ref, env, pushes=pushes),
@@ -124,7 +124,7 @@ def _arguments(
     ]
 
 
-class _Output:
+class Output:
     """Turns buildx's plain progress into lines for people."""
 
     def __init__(self, log: ports.Log) -> None:

@@ -159,7 +159,7 @@ class _Client:
         for pause in (*_PAUSES, None):
             try:
                 reply = await self._authorized(method, path)
-            except web.PlainServerError:
+            except (web.PlainServerError, web.SilentServerError):
                 raise
             except web.WebError:
                 if pause is None:

@@ -25,6 +25,10 @@ class WebError(Exception):
     """The request got no answer; the text says why."""
 
 
+class SilentServerError(WebError):
+    """The server did not answer in time."""
+
+
 class PlainServerError(WebError):
     """The server speaks no TLS."""
 
@@ -46,7 +50,7 @@ async def request(
     headers: Mapping[str, str],
     body: bytes = b"",
     verify: bool = True,
-    seconds: float = 10,
+    seconds: float = 5,
 ) -> Reply:
     """Ask once, without following redirects.
 
@@ -67,7 +71,7 @@ async def request(
         async with asyncio.timeout(seconds):
             return await _exchange(method, parts, env, headers, body, verify=verify)
     except TimeoutError as error:
-        raise WebError(f"{parts.netloc} did not answer within {seconds:g} s") from error
+        raise SilentServerError(f"{parts.netloc} did not answer within {seconds:g} s") from error
     except ssl.SSLError as error:
         if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
             raise PlainServerError(f"{parts.netloc} speaks no TLS") from error
