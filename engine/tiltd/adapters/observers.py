@@ -7,6 +7,7 @@ one level below its observer.
 
 import errno
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
@@ -105,6 +106,8 @@ def _inotify(lost: Callable[[], None], exhausted: Callable[[], None]) -> list[Th
             if event.is_queue_overflow:
                 lost()
 
+    # watchdog warns in its own thread when it meets a new folder twice, which is harmless.
+    warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
     watches = Watches()
     watches.start()
     observer = api.BaseObserver(inotify.InotifyEmitter, inotify_fd=watches)
