@@ -113,8 +113,7 @@ def streams(*parts: str | bytes, ends: str = "never") -> Act:
         if ends == "never":
             await asyncio.Event().wait()
         if ends == "broken" and request.transport:
-            await asyncio.sleep(0)
-            request.transport.abort() if not parts else request.transport.close()
+            request.transport.close()
             await asyncio.Event().wait()
         return response
 

@@ -107,6 +107,8 @@ class Credentials:
             tls = self._tls(loaded) if str(loaded.host).startswith("https") else None
         except ports.PermanentError:
             raise
+        except ssl.SSLError as error:
+            self._fail(f"a certificate or key in it is broken: {error}", cause=error)
         except Exception as error:  # noqa: BLE001  the loader raises whatever its parsers do
             self._fail(str(error) or type(error).__name__, cause=error)
         finally:

@@ -32,7 +32,6 @@ class Refused(Exception):  # noqa: N818  it is the protocol's word
         self.reply = reply
         self.status = reply.json()
         self.words = str(self.status.get("message") or f"HTTP {reply.status}")
-        self.reason = str(self.status.get("reason") or "")
         super().__init__(f"{reply.status} {self.words}")
 
     @property
