@@ -1,0 +1,34 @@
+"""docs/health.md names the rules that the code has, all of them and no others."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tiltd.core.health import images
+
+_ROOT = Path(__file__).parent.parent
+_RULE = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
+_SPELLED_IN_PARTS = {
+    *(f"{what}.{word}" for what in ("serve", "compose") for word in ("running", "ready", "probe")),
+    *(f"pod.{kind}-probe" for kind in ("startup", "readiness")),
+    *(f"image.{cause.id}" for cause in vars(images).values() if isinstance(cause, images.Cause)),
+}
+_WORK_AND_CODE = {"image.build", "image.push", "object.apply", "command.command"}
+
+
+def test_the_list_of_rules_is_that_of_the_code() -> None:
+    core = _ROOT / "engine/tiltd/core"
+    sources = [*(core / "health").glob("*.py"), core / "judge.py"]
+    in_code = {rule for path in sources for rule in _rules(path)} | _SPELLED_IN_PARTS
+    page = (_ROOT / "docs/health.md").read_text(encoding="utf-8")
+    in_page = {text for text in re.findall(r"`([^`]+)`", page) if _RULE.fullmatch(text)}
+    assert in_page == in_code | _WORK_AND_CODE
+
+
+def _rules(path: Path) -> Iterator[str]:
+    """Texts that look like a rule's id, but for one object's name that does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and _RULE.fullmatch(text) and not text.endswith(".crt"):
+            yield text
