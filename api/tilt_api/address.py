@@ -19,6 +19,7 @@ it can afford that.
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -27,7 +28,7 @@ ENVIRONMENT = "TILTD_ADDRESS"
 LONGEST_PATH = 107
 """Bytes in the path of a unix socket: `sun_path` has 108, the last is a NUL (unix(7))."""
 
-_LOOPBACK = ("localhost", "127.", "::1")
+_LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
 
 class AddressError(Exception):
@@ -134,7 +135,7 @@ def parse(text: str) -> Address:
         raise AddressError(
             f"{text!r} is no address of a daemon", "write unix:///path, or 127.0.0.1:port"
         )
-    if not host.startswith(_LOOPBACK):
+    if not _LOOPBACK.fullmatch(host):
         raise AddressError(
             f"{host} is not this machine's loopback", "a daemon listens on 127.0.0.1 or a socket"
         )
