@@ -1,6 +1,9 @@
 """How a session proves who it is, and what happens when that expires."""
 
+import asyncio
 import json
+import os
+import ssl
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,6 +21,7 @@ from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.model.desired import JSON
 from tiltd.model.observed import KubeContext, Scope
 from tiltd.model.problems import Code
+from tiltd.runtime import threads
 
 VERSION = "client.authentication.k8s.io/v1"
 SCOPES = frozenset({Scope("", "v1", "ConfigMap", "default", ours=False)})
@@ -157,6 +161,50 @@ async def test_wrong_credentials_are_explained(
     assert words in problem.message
     assert hint in problem.hint
     assert str(problem.place) == str(path)
+
+
+async def test_a_plugin_does_not_outlive_who_waits_for_it(server: Server, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = f"pathlib.Path({str(pipe)!r}).write_text(str(os.getpid()))\nos.read(0, 1)\n"
+    hanging = code + "import time\ntime.sleep(1000)"
+    path = tmp_path / "kubeconfig"
+    path.write_text(worlds.kubeconfig_for(server.url, **plugin(tmp_path, hanging)))
+    cluster = KubeCluster("p")
+    spec = worlds.session({"KUBECONFIG": str(path)})
+    context = KubeContext("it", "it", "default", server.url)
+
+    async with asyncio.TaskGroup() as group:
+        connecting = group.create_task(cluster.connect(spec, context))
+        pid = int(await threads.alone("reader", pipe.read_text))
+        connecting.cancel()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_provider_is_asked_as_its_configuration_says(server: Server) -> None:
+    endpoint = {"token_endpoint": f"{server.url}/token"}
+    server.plays("/idp/.well-known/openid-configuration", servers.says(endpoint))
+    forms: list[dict[str, Any]] = []
+
+    async def act(request: web.Request) -> web.StreamResponse:
+        forms.append(dict(await request.post()))
+        return web.json_response({"id_token": "new"})
+
+    server.plays("/token", act)
+    config = {
+        "idp-issuer-url": f"{server.url}/idp/",
+        "client-id": "c",
+        "client-secret": "s",
+        "refresh-token": "now",
+    }
+
+    answer = await connection.refresh(config, ssl.create_default_context())
+
+    assert answer == {"id_token": "new"}
+    assert forms == [{"grant_type": "refresh_token", "refresh_token": "now"}]
+    assert server.requests[-1].headers["Authorization"] == "Basic Yzpz"
 
 
 async def test_a_providers_token_is_refreshed(tmp_path: Path) -> None:

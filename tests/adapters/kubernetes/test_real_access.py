@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,19 @@ def plainly(cluster: dict[str, Any], _user: dict[str, Any]) -> None:
     cluster["server"] = cluster["server"].replace("https:", "http:")
 
 
+def by_plugin(_cluster: dict[str, Any], user: dict[str, Any]) -> None:
+    """A credential plugin gives the certificate that stood in the kubeconfig."""
+    pem = {
+        "clientCertificateData": base64.b64decode(user["client-certificate-data"]).decode(),
+        "clientKeyData": base64.b64decode(user["client-key-data"]).decode(),
+    }
+    version = "client.authentication.k8s.io/v1"
+    answer = {"kind": "ExecCredential", "apiVersion": version, "status": pem}
+    program = f"print({json.dumps(answer)!r})"
+    user.clear()
+    user["exec"] = {"apiVersion": version, "command": sys.executable, "args": ["-c", program]}
+
+
 def unverified(cluster: dict[str, Any], user: dict[str, Any]) -> None:
     without_authority(cluster, user)
     cluster["insecure-skip-tls-verify"] = True
@@ -100,6 +114,7 @@ def broken(_cluster: dict[str, Any], user: dict[str, Any]) -> None:
         pytest.param(nothing, id="as it is"),
         pytest.param(unverified, id="without verifying"),
         pytest.param(by_its_name, id="by its name"),
+        pytest.param(by_plugin, id="by a plugin's certificate"),
     ],
 )
 async def test_we_are_let_in(tmp_path: Path, change: Change) -> None:

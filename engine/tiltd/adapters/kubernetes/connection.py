@@ -9,12 +9,14 @@ they are revoked.
 """
 
 import asyncio
+import base64
 import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib import parse
 
 import aiohttp
 
@@ -161,19 +163,21 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
 
 
 async def refresh(config: JSON, tls: ssl.SSLContext) -> JSON:
-    """Ask an OpenID provider for new tokens (RFC 6749, 6; OpenID Connect Discovery 1.0, 4).
+    """Ask an OpenID provider for new tokens (RFC 6749, 2.3.1 and 6; OpenID Connect Discovery 1.0, 4).
 
     Raises:
         ValueError: the provider refuses.
     """
     issuer = str(config["idp-issuer-url"]).rstrip("/")
-    secret = aiohttp.BasicAuth(str(config["client-id"]), str(config.get("client-secret") or ""))
+    who = (str(config["client-id"]), str(config.get("client-secret") or ""))
+    pair = ":".join(parse.quote(part, safe="") for part in who)
+    headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
     form = {"grant_type": "refresh_token", "refresh_token": str(config["refresh-token"])}
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         async with session.get(f"{issuer}/.well-known/openid-configuration", ssl=tls) as found:
             endpoint = str((await found.json())["token_endpoint"])
-        async with session.post(endpoint, data=form, auth=secret, ssl=tls) as response:
+        async with session.post(endpoint, data=form, headers=headers, ssl=tls) as response:
             if not response.ok:
                 raise ValueError(f"{issuer} refuses to refresh the token: {response.status}")
             answer: JSON = await response.json()
