@@ -68,7 +68,13 @@ class FakeProcesses:
         self.ran: list[str] = []
         self.stopped: list[str] = []
         self.running: set[str] = set()
+        self._holds: dict[str, asyncio.Event] = {}
         self.most_running = 0
+
+    def hold(self, text: str) -> asyncio.Event:
+        """That command ends only once the event is set."""
+        self._holds[text] = asyncio.Event()
+        return self._holds[text]
 
     async def run(self, command: Command, env: Mapping[str, str], log: ports.Log) -> int:
         del env
@@ -76,7 +82,10 @@ class FakeProcesses:
         self._begin(text)
         try:
             log.write(f"ran {text}\n")
-            await asyncio.sleep(self.seconds[text])
+            if text in self._holds:
+                await self._holds[text].wait()
+            else:
+                await asyncio.sleep(self.seconds[text])
         except asyncio.CancelledError:
             self.stopped.append(text)
             raise

@@ -1,9 +1,9 @@
 """The RPCs, each a thin reading of the store or a word to the sessions.
 
-`Watch` keeps for each client what it was sent.  The store knows at which revision a node was last
-concerned, so a client that comes back with a sequence number gets the messages of those nodes that
-were concerned since, without any history being kept; if the project itself was loaded anew, it
-gets everything.  Changes are gathered for a moment: a thousand applies are some dozen messages.
+`Watch` reads a board (`server.board`) that holds each message with the revision at which it last
+changed, so a client that comes back with a sequence number gets what changed since, without any
+history being kept; if the project itself was loaded anew, it gets everything.  Changes are
+gathered for a moment: a thousand applies are some dozen messages.
 """
 
 import asyncio
@@ -21,15 +21,7 @@ from tilt_api.v1 import tilt_pb2 as pb
 from tilt_api.v1 import tilt_pb2_grpc
 from tilt_api.version import VERSION
 from tiltd.model import events
-from tiltd.model.names import (
-    CLUSTER,
-    SESSION,
-    TILTFILE,
-    NodeName,
-    ResourceName,
-    SessionId,
-    resource_node,
-)
+from tiltd.model.names import NodeName, ResourceName, SessionId, resource_node
 from tiltd.model.state import Mode, SessionSpec, State
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
@@ -37,9 +29,9 @@ from tiltd.runtime.logs import Batch, LogStore
 from tiltd.runtime.sessions import BusyError, Sessions, UnknownSessionError
 from tiltd.runtime.store import Store
 from tiltd.server import convert, status
+from tiltd.server.board import Board
 
 _GATHER = 0.05
-_SESSION_NODES = frozenset({SESSION, TILTFILE, CLUSTER})
 _LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_NAMES = {
     "debug": pb.LOG_LEVEL_DEBUG,
@@ -77,6 +69,7 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._instance = uuid4().hex
+        self._board = Board(daemon.store, self._converter)
         self.streams = 0
 
     def _converter(self, state: State) -> convert.Converter:
@@ -152,48 +145,21 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         context: Context,
     ) -> AsyncIterator[pb.WatchResponse]:
         """The state, then its changes."""
-        daemon = self._daemon
-        sent = _Sent(request.since if request.instance_id == self._instance else 0)
+        since = request.since if request.instance_id == self._instance else 0
         self.streams += 1
         try:
-            async for state in daemon.store.snapshots():
-                message = self._changes(state, sent)
+            async for state in self._daemon.store.snapshots():
+                self._board.refresh(state)
+                message = self._board.since(since)
+                since = state.revision
                 if message is not None:
+                    message.instance_id = self._instance
                     yield message
                 if not (state.session and state.session.ended):
                     await asyncio.sleep(_GATHER)
         finally:
             self.streams -= 1
             self._client_gone(request.session_id)
-
-    def _changes(self, state: State, sent: "_Sent") -> pb.WatchResponse | None:
-        since, sent.revision = sent.revision, state.revision
-        graph_changed = sent.graph is not state.graph
-        reset = since == 0 or (graph_changed and (sent.graph is not None or self._older(since)))
-        sent.graph = state.graph
-        message = pb.WatchResponse(sequence=state.revision, instance_id=self._instance, reset=reset)
-        concerned = self._daemon.store.concerned
-        nodes = [n for n, revision in concerned.items() if reset or revision > since]
-        converter = self._converter(state)
-        if reset:
-            sent.resources.clear()
-            names = dict.fromkeys(state.graph.resources)
-        else:
-            found = (r for n in nodes for r in convert.resources_of(n, state))
-            names = dict.fromkeys(found)
-        for resource in converter.resources(names):
-            if sent.resources.get(resource.name) != resource:
-                sent.resources[resource.name] = resource
-                message.resources.append(resource)
-        session = converter.session()
-        if session is not None and (reset or session != sent.session):
-            sent.session = session
-            message.session.CopyFrom(session)
-        anything = reset or message.resources or message.HasField("session")
-        return message if anything else None
-
-    def _older(self, since: int) -> bool:
-        return since < self._daemon.store.project_revision
 
     def _client_gone(self, session_id: str) -> None:
         """A session that was started to end with its client ends."""
@@ -252,16 +218,6 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         """Stop the daemon."""
         self._daemon.stop()
         return pb.ShutdownResponse()
-
-
-class _Sent:
-    """What one client of `Watch` has been sent."""
-
-    def __init__(self, revision: int) -> None:
-        self.revision = revision
-        self.graph: object = None
-        self.session: pb.Session | None = None
-        self.resources: dict[str, pb.Resource] = {}
 
 
 def _busy(error: BusyError) -> pb.Problem:
