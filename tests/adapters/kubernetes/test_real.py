@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.kubernetes.worlds import PATIENCE, Seen, Told, World, connected, session
+from tests.adapters.kubernetes.worlds import (
+    PATIENCE,
+    Seen,
+    Told,
+    World,
+    connected,
+    need_a_cluster,
+    session,
+)
 from tiltd import ports
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
@@ -66,6 +74,7 @@ class Engine:
 
 
 async def test_the_cluster_is_introduced() -> None:
+    need_a_cluster()
     spec = session(os.environ)
     context = await KubeContexts().read(spec)
     cluster = KubeCluster("p")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.adapters.kubernetes.worlds import World, session, somebody_else
+from tests.adapters.kubernetes.worlds import World, need_a_cluster, session, somebody_else
 from tiltd import ports
 from tiltd.adapters.kubernetes import connection, credentials, kubeconfig, wire
 from tiltd.adapters.kubernetes.cluster import KubeCluster
@@ -26,8 +26,7 @@ Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
 def changed(folder: Path, change: Change) -> dict[str, str]:
     """The environment of a session whose kubeconfig is the real one, changed."""
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG names no cluster")
+    need_a_cluster()
     merged = kubeconfig.read(session(os.environ))
     context = kubeconfig.resolve(merged, session(os.environ))
     cluster = copy.deepcopy(dict(merged.clusters[context.cluster].value))

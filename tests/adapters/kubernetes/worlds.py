@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.fakes.cluster import FakeCluster
 from tiltd import ports
 from tiltd.adapters.kubernetes import connection, credentials, kubeconfig, wire
@@ -20,6 +22,11 @@ from tiltd.model.observed import ContainerRun, KubeContext, Scope, Uid
 from tiltd.model.state import Mode, SessionSpec
 
 PATIENCE = 30.0
+
+
+def need_a_cluster() -> None:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("KUBECONFIG names no cluster")
 
 
 def session(env: Mapping[str, str], *, context: str = "", namespace: str = "") -> SessionSpec:

@@ -163,7 +163,9 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
 
 
 async def refresh(config: JSON, tls: ssl.SSLContext) -> JSON:
-    """Ask an OpenID provider for new tokens (RFC 6749, 2.3.1 and 6; OpenID Connect Discovery 1.0, 4).
+    """Ask an OpenID provider for new tokens.
+
+    Sources: RFC 6749, 2.3.1 and 6; OpenID Connect Discovery 1.0, 4.
 
     Raises:
         ValueError: the provider refuses.

@@ -83,10 +83,12 @@ class Keeper(Generic[K, V]):
         task = self._tasks[key]
         if task.done():
             del self._tasks[key]
+            if timer := self._ending.pop(key, None):
+                timer.cancel()
         elif key not in self._ending:
             later = asyncio.get_running_loop().call_later
             self._ending[key] = later(self._grace, self._end, key)
 
     def _end(self, key: K) -> None:
-        self._ending.pop(key, None)
+        del self._ending[key]
         self._tasks.pop(key).cancel()
