@@ -135,6 +135,18 @@ async def test_a_missing_file_is_named_and_told_from_one_left_out(
     assert (".dockerignore" in problem.hint) is ignored
 
 
+async def test_a_file_missing_in_another_stage_is_no_matter_of_the_context(
+    workshop: Workshop,
+) -> None:
+    action = workshop.action(
+        f"RUN true\nFROM {workshop.base}\nCOPY --from=tools /absent /here",
+        first=f"{workshop.base} AS tools",
+    )
+    problem = await failure(workshop, action)
+    assert "/absent was not found in tools" in problem.message
+    assert problem.place == Place(str(workshop.folder / "Dockerfile"), 4)
+
+
 async def test_a_base_image_that_does_not_exist_is_named(workshop: Workshop) -> None:
     absent = f"{workshop.registry}/absent/base:9"
     problem = await failure(workshop, workshop.action("", first=absent))
@@ -250,6 +262,14 @@ async def test_what_needs_buildkit_is_refused_by_the_classic_builder(classic: Wo
     assert "RUN --mount needs BuildKit" in problem.message
     assert problem.place == Place(str(classic.folder / "Dockerfile"), 2)
     assert "buildx" in problem.hint
+
+
+async def test_who_asks_for_the_classic_builder_gets_it(buildkit: Workshop) -> None:
+    buildkit.env["DOCKER_BUILDKIT"] = "0"
+    await buildkit.ensure(buildkit.good(push=False))
+    assert "Step 1/2" in buildkit.log.text
+    problem = await failure(buildkit, buildkit.action("RUN --mount=type=ssh true"))
+    assert "DOCKER_BUILDKIT=0" in problem.message
 
 
 async def test_secrets_need_buildkit(classic: Workshop) -> None:

@@ -149,7 +149,9 @@ def index(*platforms: str) -> Callable[[servers.Asked], servers.Reply]:
         ("linux/arm64/v8", True),
         ("arm64", True),
         ("linux/aarch64", True),
+        ("linux/amd64,linux/arm64", True),
         ("linux/arm/v7", False),
+        ("linux/amd64,linux/arm/v7", False),
         ("windows/amd64", False),
     ],
 )

@@ -1,8 +1,10 @@
 """What the user set up for Docker: engine, contexts, credentials."""
 
 import base64
+import errno
 import hashlib
 import json
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from tests.adapters.images.logs import Lines
 from tiltd import ports
 from tiltd.adapters.images import credentials, dockerconfig, endpoint
-from tiltd.model.problems import Code, Place
+from tiltd.model.problems import Code, Place, Problem
 
 
 def write(folder: Path, document: Any) -> dict[str, str]:
@@ -159,3 +161,26 @@ async def test_a_helper_without_an_answer_leaves_us_anonymous(
     assert warning in log.text
     assert bool(log.text) is bool(warning)
     assert "hunter2" not in log.text
+
+
+def problem_at(path: Path) -> Problem:
+    with pytest.raises(ports.PermanentError) as caught:
+        endpoint.probe(endpoint.Endpoint(f"unix://{path}", "DOCKER_HOST"))
+    return caught.value.problem
+
+
+def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    absent = problem_at(path)
+    assert absent.code is Code.ENGINE_UNREACHABLE
+    assert f"there is no Docker Engine at unix://{path} (DOCKER_HOST)" in absent.message
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(path))
+    assert "connection refused" in problem_at(path).message
+
+
+def test_a_socket_that_one_may_not_use_is_told_from_one_that_is_not_there() -> None:
+    where = endpoint.Endpoint("unix:///var/run/docker.sock", "the default")
+    error = endpoint.unreachable(where, PermissionError(errno.EACCES, "Permission denied"))
+    assert "no permission" in error.problem.message
+    assert "group" in error.problem.hint

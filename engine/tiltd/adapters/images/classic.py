@@ -21,9 +21,15 @@ _NOISE = re.compile(
 _PULL_NEWS = ("Pulling from ", "Digest: ", "Status: ")
 
 
+def is_asked_for(env: Mapping[str, str]) -> bool:
+    """Whether the user wants this builder even where there is another (as in Docker's CLI)."""
+    return env.get("DOCKER_BUILDKIT") == "0"
+
+
 async def build(
     prepared: context.Prepared,
     ref: str,
+    env: Mapping[str, str],
     docker: engine.Engine,
     registries: Mapping[str, Mapping[str, str]],
     proxies: Mapping[str, str],
@@ -34,6 +40,7 @@ async def build(
     Args:
         prepared: what to build.
         ref: the tag to give.
+        env: the session's environment.
         docker: the engine.
         registries: auth config by registry, for base images.
         proxies: build args of the Docker configuration; the Tiltfile's own win.
@@ -43,7 +50,7 @@ async def build(
         PermanentError: the build failed, or needs BuildKit.
         TransientError: a base image's registry was busy.
     """
-    _check(prepared)
+    _check(prepared, env)
     output = _Output(log)
     try:
         async with context.stream(prepared) as source:
@@ -58,7 +65,7 @@ async def build(
         await docker.tag(ref, name)
 
 
-def _check(prepared: context.Prepared) -> None:
+def _check(prepared: context.Prepared, env: Mapping[str, str]) -> None:
     build = prepared.build
     reason = dockerfile.needs_buildkit(prepared.dockerfile)
     if reason is None and (build.secret or build.ssh):
@@ -70,9 +77,15 @@ def _check(prepared: context.Prepared) -> None:
         Problem(
             Code.BUILD,
             f"{prepared.image.name} can't be built here: {reason}, "
-            "and the docker command line of this machine has no buildx",
+            + (
+                "but DOCKER_BUILDKIT=0 asks for the classic builder"
+                if is_asked_for(env)
+                else "and the docker command line of this machine has no buildx"
+            ),
             place=prepared.at(int(match[1])) if match else prepared.image.place,
-            hint="install the docker-buildx plugin (check with `docker buildx version`)",
+            hint="unset DOCKER_BUILDKIT"
+            if is_asked_for(env)
+            else "install the docker-buildx plugin (check with `docker buildx version`)",
         )
     )
 

@@ -142,4 +142,9 @@ def unreachable(endpoint: Endpoint, error: OSError | str) -> ports.PermanentErro
         text = os.strerror(number) if number else str(error)
         message = f"the Docker Engine at {where} can't be reached: {text}"
         hint = "check that `docker version` works in this environment"
+    if endpoint.url.startswith("ssh:"):
+        hint = (
+            "forward its socket: `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, "
+            "then set DOCKER_HOST=unix:///tmp/engine.sock"
+        )
     return ports.PermanentError(Problem(Code.ENGINE_UNREACHABLE, message, hint=hint))

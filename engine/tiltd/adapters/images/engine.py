@@ -79,8 +79,11 @@ class Engine:
             request.headers["X-Registry-Config"] = header
             return request
 
+        # Duplicated here, not in the thread: by then the caller may have closed it.
+        body = os.fdopen(os.dup(source), "rb", buffering=0)
+
         def begin(request: stoppable.Request) -> Iterator[events.Event]:
-            with os.fdopen(os.dup(source), "rb", buffering=0) as body:
+            with body:
                 yield from self._engine().build(body, options, sign, request)
 
         await self._run("build", begin, each)

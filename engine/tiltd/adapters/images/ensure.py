@@ -83,7 +83,9 @@ class _Tools:
         return self._engines[where]
 
     async def has_buildx(self, env: Mapping[str, str]) -> bool:
-        """Whether the session's docker has buildx; asked once for each environment."""
+        """Whether to build by buildx; the docker of an environment is asked once."""
+        if classic.is_asked_for(env):
+            return False
         key = tuple(env.get(name) for name in _DOCKER_VARIABLES)
         async with self._buildx_lock:
             if key not in self._buildx:
@@ -148,6 +150,8 @@ class _Ensuring:
 
     def _fits(self, found: events.EngineImage) -> bool:
         platform = self._platform()
+        if "," in platform:
+            return False  # no engine's store holds one for several
         return not platform or registry.fits(
             found.system, found.architecture, found.variant, platform
         )
@@ -181,6 +185,7 @@ class _Ensuring:
             await classic.build(
                 prepared,
                 refs.local,
+                env,
                 docker,
                 await self._base_credentials(prepared),
                 self.config.proxy_build_args(docker.endpoint.url),

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tiltd import ports
-from tiltd.adapters.images import context, events
+from tiltd.adapters.images import context, events, steps
 from tiltd.core import dockerfile, reference
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Code, Place, Problem
@@ -29,7 +29,7 @@ _EXIT_CODES = (
 _SHELL = "/bin/sh -c "
 _KILLED = 137
 _MISSING = (
-    re.compile(r"(?:COPY|ADD) failed: .*?: stat (?P<path>.+?): file does not exist"),
+    re.compile(r"(?:COPY|ADD) failed: (?:.*?: )?stat (?P<path>.+?): file does not exist"),
     re.compile(
         r'failed to (?:compute cache key|calculate checksum)[^"]*"(?P<path>[^"]+)":? not found'
     ),
@@ -95,7 +95,7 @@ def build(
         line: of the Dockerfile; 0: not known.
     """
     message = _WRAPPING.sub("", message.strip())
-    finding = _find(prepared, message, output)
+    finding = _find(prepared, message, output, line)
     number = finding.line or line
     within = f" (line {number} of dockerfile_contents)" if prepared.build.inline and number else ""
     problem = Problem(
@@ -108,7 +108,7 @@ def build(
     return ports.TransientError(problem) if finding.retry else ports.PermanentError(problem)
 
 
-def _find(prepared: context.Prepared, message: str, output: str) -> _Finding:
+def _find(prepared: context.Prepared, message: str, output: str, line: int) -> _Finding:
     if _NO_SPACE in message or _NO_SPACE in output:
         return _Finding(
             "the disk of the Docker Engine is full",
@@ -119,7 +119,7 @@ def _find(prepared: context.Prepared, message: str, output: str) -> _Finding:
             return _exit(match["command"], int(match["code"]))
     for pattern in _MISSING:
         if match := pattern.search(message):
-            return _missing(prepared, match["path"])
+            return _missing(prepared, match["path"], line)
     if _NO_MATCH.search(message):
         return _Finding(
             "COPY names files that match nothing in the context", _left_out_hint(prepared)
@@ -135,8 +135,10 @@ def _exit(command: str, code: int) -> _Finding:
     return _Finding(f"`{shown}` exited with code {code}", hint)
 
 
-def _missing(prepared: context.Prepared, path: str) -> _Finding:
+def _missing(prepared: context.Prepared, path: str, line: int) -> _Finding:
     relative = posixpath.normpath(path.lstrip("/"))
+    if origin := steps.copied_from(prepared.dockerfile, line):
+        return _Finding(f"/{relative} was not found in {origin}, which --from= names")
     build = prepared.build
     if not Path(build.context, relative).exists():
         return _Finding(
@@ -199,7 +201,7 @@ def _base_line(prepared: context.Prepared, message: str) -> int:
 
 def push(image: ImageName, ref: str, message: str) -> ports.PermanentError | ports.TransientError:
     """The error for a push that failed."""
-    host = ref.partition("/")[0]
+    host = reference.parse(ref).domain
     if is_transient(message) and not _DENIED.search(message):
         return ports.TransientError(
             Problem(

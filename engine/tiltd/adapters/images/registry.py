@@ -85,7 +85,7 @@ async def has(
 
     Args:
         image: with a tag.
-        platform: as `linux/arm64`; empty: any will do.
+        platform: as `linux/arm64`, or several with commas; empty: any will do.
         credential: who asks; `None` is anonymous.
         env: names the proxies.
     """
@@ -152,7 +152,10 @@ class _Client:
             found = [_json(await self._ask("GET", f"blobs/{manifest['config']['digest']}"))]
         else:
             return True  # an old manifest that names no platform
-        return any(fits(p["os"], p["architecture"], p.get("variant", ""), platform) for p in found)
+        return all(
+            any(fits(p["os"], p["architecture"], p.get("variant", ""), each) for p in found)
+            for each in platform.split(",")
+        )
 
     async def _ask(self, method: str, path: str) -> web.Reply:
         """One request, with what it takes: a token, a redirect, another try."""

@@ -38,6 +38,17 @@ def by_base(text: str, image: str) -> int:
     return 0
 
 
+def copied_from(text: str, line: int) -> str:
+    """What the `COPY --from=` at a line names; empty if there is none."""
+    for instruction in _instructions(text):
+        if instruction.line == line:
+            for flag in instruction.flags:
+                name, _, value = flag.text.partition("=")
+                if name == "--from":
+                    return value
+    return ""
+
+
 def _instructions(text: str) -> tuple[syntax.Instruction, ...]:
     try:
         return syntax.parse(text).instructions

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any, Protocol
 
 _BLOCK = 1 << 18
@@ -32,14 +33,14 @@ class Request:
         with self._lock:
             self._stopped = True
             if self._response is not None:
-                self._response.raw.shutdown()
+                _shut_down(self._response)
 
     def started(self, response: _Response, *_: object, **__: object) -> None:
         """Take the response, once its headers are there (requests' hook)."""
         with self._lock:
             self._response = response
             if self._stopped:
-                response.raw.shutdown()
+                _shut_down(response)
 
     def ended(self) -> None:
         """Close the connection, whatever of it is still unread."""
@@ -58,3 +59,9 @@ class Request:
             if self._stopped:
                 raise StoppedError
             yield block
+
+
+def _shut_down(response: _Response) -> None:
+    # urllib3's own errors for a response that has been read to its end in this very moment.
+    with suppress(OSError, ValueError, RuntimeError):
+        response.raw.shutdown()
