@@ -34,8 +34,8 @@ class ImageIndex:
     )
     used: set[ImageName] = dataclasses.field(default_factory=set[ImageName])
     asked: dict[str, None] = dataclasses.field(default_factory=dict[str, None])
-    _references: dict[ImageName, reference.Reference] = dataclasses.field(
-        default_factory=dict[ImageName, reference.Reference]
+    _by_repository: dict[str, dict[ImageName, reference.Reference]] = dataclasses.field(
+        default_factory=dict[str, dict[ImageName, reference.Reference]]
     )
 
     def add(self, image: Image, image_deps: tuple[str, ...] = ()) -> None:
@@ -52,7 +52,8 @@ class ImageIndex:
             )
         self.images[image.name] = image
         self.image_deps[image.name] = image_deps
-        self._references[image.name] = reference.parse(image.name)
+        declared = reference.parse(image.name)
+        self._by_repository.setdefault(declared.repository, {})[image.name] = declared
 
     def find(self, text: str) -> ImageName | None:
         """The image that a reference means, which counts as its use.
@@ -85,24 +86,16 @@ class ImageIndex:
 
     def near(self, name: ImageName) -> list[str]:
         """Repositories that were asked for and are spelled like `name`."""
-        wanted = self._references[name].familiar_repository
+        wanted = reference.parse(name).familiar_repository
         return difflib.get_close_matches(wanted, list(self.asked), n=3, cutoff=0.5)
 
     def _match(self, image: reference.Reference) -> ImageName | None:
-        for name, declared in self._references.items():
-            if declared.tag is None and self._shares_repository(name, declared):
-                if declared == image:
-                    return name
-            elif reference.matches(declared, image):
+        candidates = self._by_repository.get(image.repository, {})
+        exact = len(candidates) > 1
+        for name, declared in candidates.items():
+            if declared == image or (not exact and reference.matches(declared, image)):
                 return name
         return None
-
-    def _shares_repository(self, name: ImageName, declared: reference.Reference) -> bool:
-        return any(
-            other.repository == declared.repository
-            for other_name, other in self._references.items()
-            if other_name != name
-        )
 
 
 def with_bases(index: ImageIndex, env: Mapping[str, str]) -> dict[ImageName, Image]:

@@ -89,6 +89,8 @@ class Registered:
     place: Place | None
 
 
+Address = tuple[str, str, str, str]
+"""apiVersion, kind, namespace and name: what may be given only once."""
 NameFunction = Callable[[Entity], str]
 """The function of `workload_to_resource_function`, made to take an object."""
 
@@ -103,6 +105,9 @@ class KubernetesPart:
     """What the Kubernetes builtins collect."""
 
     objects: list[Registered] = dataclasses.field(default_factory=list[Registered])
+    by_address: dict[Address, Registered] = dataclasses.field(
+        default_factory=dict[Address, Registered]
+    )
     kinds: dict[Pattern, KindInfo] = dataclasses.field(default_factory=_INITIAL_KINDS.copy)
     options: list[ResourceOptions] = dataclasses.field(default_factory=list[ResourceOptions])
     name_function: NameFunction | None = None

@@ -9,7 +9,6 @@ in the whole text, not in the document.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -251,7 +250,7 @@ def _key(key: Any, node: yaml.Node) -> str:
 def _construct_binary(_: _Loader, node: yaml.ScalarNode) -> str:
     try:
         return base64.b64decode(node.value).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise yaml.constructor.ConstructorError(
             None, None, f"!!binary holds no base64 of UTF-8 text: {error}", node.start_mark
         ) from error

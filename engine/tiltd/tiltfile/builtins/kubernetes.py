@@ -37,7 +37,7 @@ def k8s_yaml(reading: Reading, args: Arguments) -> Value:
         )
     allow_duplicates = args.flag("allow_duplicates")
     place = reading.place()
-    known = {_address(r.entity): r for r in reading.kubernetes.objects}
+    known = reading.kubernetes.by_address
     for entity in found:
         first = known.get(_address(entity))
         if first and not allow_duplicates:
