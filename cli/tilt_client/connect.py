@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tilt_api.client import CallError, Client
     from tilt_api.v1 import tilt_pb2 as pb
 
+QUIET = ("GRPC_VERBOSITY", "NONE")
+"""Without it grpc tells the terminal about every daemon that ends (read when it is imported)."""
+
 _ATTEMPTS = 3
 _PAUSE = 0.02
 _OTHERS = 10.0
@@ -53,6 +56,7 @@ def locate(tiltfile: str) -> tuple[str, Home]:
     Raises:
         Complaint: `TILTD_ADDRESS` can't be used, or there is no safe place.
     """
+    os.environ.setdefault(*QUIET)
     project = address.project_dir(tiltfile)
     try:
         place = address.home(project)

@@ -107,8 +107,12 @@ def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequ
 
 
 def _environment() -> dict[str, str]:
-    """What of the environment is text: protobuf's strings are Unicode."""
-    return {name: value for name, value in os.environ.items() if _is_text(name + value)}
+    """The user's environment, as far as it is text: protobuf's strings are Unicode."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if _is_text(name + value) and (name, value) != connect.QUIET
+    }
 
 
 def _is_text(text: str) -> bool:

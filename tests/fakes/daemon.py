@@ -139,10 +139,11 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             metadata = (("grpc-status-details-bin", rich.SerializeToString()),)
             context.set_trailing_metadata(metadata)
             context.abort(code, problem.message)
+        before = len(self._lines)
         self._session = pb.Session(id=SESSION, mode=request.mode, started_at=STARTED)
         self._change(Change(session=self._session))
         threading.Thread(target=self._play, daemon=True).start()
-        return pb.StartSessionResponse(session_id=SESSION, log_sequence=len(self._lines))
+        return pb.StartSessionResponse(session_id=SESSION, log_sequence=before)
 
     def StopSession(
         self, request: pb.StopSessionRequest, context: Context
