@@ -73,10 +73,24 @@ class Worker(Protocol):
 
 @dataclass(slots=True)
 class _Running:
+    """A piece of work under way.
+
+    A task that has not begun can't be cancelled: it would end without a word.  It is told instead,
+    and cancels itself as its first step.  And it is cancelled once: a second time would disturb
+    its cleaning up.
+    """
+
     task: asyncio.Task[None]
     wanted: str
     kind: Work
     on_request: bool = False
+    begun: bool = False
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        if self.begun and not self.cancelled:
+            self.task.cancel()
+        self.cancelled = True
 
 
 class Controller:
@@ -97,6 +111,7 @@ class Controller:
         self._queue = WorkQueue()
         self._running: dict[NodeName, _Running] = {}
         self._waiting: dict[Work, dict[NodeName, None]] = {kind: {} for kind in Work}
+        self._offered: dict[NodeName, Work] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         store.listen(self._wake)
@@ -121,6 +136,8 @@ class Controller:
     def bound(self, kind: Work, limit: int) -> None:
         """Change how much of a kind of work runs at once (`update_settings`)."""
         self._bounds[kind] = limit
+        for _ in range(limit - self._busy(kind)):
+            self._offer(kind)
 
     def cancel(self, nodes: frozenset[NodeName]) -> tuple[NodeName, ...]:
         """Cancel what these nodes are doing, because somebody asked; those that did something."""
@@ -128,7 +145,7 @@ class Controller:
         for name in cancelled:
             running = self._running[name]
             running.on_request = True
-            running.task.cancel()
+            running.cancel()
         return tuple(cancelled)
 
     def _wake(self, _old: State, _new: State, nodes: frozenset[NodeName]) -> None:
@@ -136,11 +153,19 @@ class Controller:
             self._queue.add(name)
 
     def _step(self, name: NodeName, group: asyncio.TaskGroup) -> None:
+        offered = self._offered.pop(name, None)
+        for waiting in self._waiting.values():
+            waiting.pop(name, None)
+        self._decide(name, group)
+        if offered is not None and not self._uses(name, offered):
+            self._offer(offered)
+
+    def _decide(self, name: NodeName, group: asyncio.TaskGroup) -> None:
         decision = reconcile(name, self._store.state, self._clock.now())
         running = self._running.get(name)
         if running is not None:
             if not self._still_wanted(running, decision):
-                running.task.cancel()
+                running.cancel()
             return
         match decision:
             case Record(event=event):
@@ -159,7 +184,7 @@ class Controller:
 
     def _start(self, name: NodeName, action: Action, group: asyncio.TaskGroup) -> None:
         kind = work.kind(action)
-        if sum(r.kind is kind for r in self._running.values()) >= self._bounds[kind]:
+        if self._busy(kind) >= self._bounds[kind]:
             self._waiting[kind][name] = None
             return
         wanted = work.wanted(action)
@@ -168,18 +193,41 @@ class Controller:
         self._running[name] = _Running(task, wanted, kind)
         self._store.dispatch(AttemptStarted(name, kind.value, wanted, self._clock.now()))
 
+    def _busy(self, kind: Work) -> int:
+        return sum(r.kind is kind for r in self._running.values())
+
+    def _offer(self, kind: Work) -> None:
+        """Ask the one that has waited longest for a place; it may need something else by now.
+
+        One only: to ask all who wait, at the end of each piece of work, takes quadratic time.
+        """
+        name = next(iter(self._waiting[kind]), None)
+        if name is not None:
+            del self._waiting[kind][name]
+            self._offered[name] = kind
+            self._queue.add(name)
+
+    def _uses(self, name: NodeName, kind: Work) -> bool:
+        """Whether a node has taken the place that it was offered, or another was faster."""
+        running = self._running.get(name)
+        return name in self._waiting[kind] or (running is not None and running.kind is kind)
+
     async def _act(self, name: NodeName, action: Action) -> None:
         stopwatch = _Stopwatch(self._clock)
         facts: tuple[Event, ...] = ()
         outcome, problem, transient = AttemptOutcome.CANCELLED, None, False
+        running = self._running[name]
+        running.begun = True
         try:
+            if running.cancelled:
+                raise asyncio.CancelledError  # noqa: TRY301 - as if it had come during the work
             facts = await self._worker.do(action, stopwatch.begin)
             outcome = AttemptOutcome.SUCCEEDED
         except (TransientError, PermanentError) as error:  # anything else is a bug: it ends us
             outcome, problem = AttemptOutcome.FAILED, error.problem
             transient = isinstance(error, TransientError)
         except asyncio.CancelledError:
-            if self._running[name].on_request:
+            if running.on_request:
                 hint = "trigger it to try again"
                 outcome = AttemptOutcome.FAILED
                 problem = Problem(Code.CANCELLED, "cancelled on request", hint=hint)
@@ -193,9 +241,6 @@ class Controller:
             self._store.dispatch(ended)
 
     def _finish(self, name: NodeName) -> None:
-        kind = self._running.pop(name).kind
-        waiting, self._waiting[kind] = self._waiting[kind], {}
-        for other in waiting:
-            self._queue.add(other)
+        self._offer(self._running.pop(name).kind)
         if not self._running:
             self._idle.set()
