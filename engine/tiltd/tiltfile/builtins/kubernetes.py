@@ -152,12 +152,15 @@ def workload_to_resource_function(reading: Reading, args: Arguments) -> Value:
             f"not {parameters}"
         )
 
+    place = reading.place()
+
     def name_of(entity: Entity) -> str:
         name = reading.call(function, _object_id(entity))
         if not isinstance(name, str):
             raise Mistake(
                 f"workload_to_resource_function: the function must return a string, "
-                f"not {shown(name)}"
+                f"not {shown(name)}",
+                place=place,
             )
         return name
 

@@ -1,0 +1,174 @@
+"""Files that load files, what is watched, and how a reading is stopped."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tiltfile.conftest import LOCAL, Recorder, Workspace
+from tiltd.runtime.threads import Pool
+from tiltd.tiltfile.loader import TiltfileLoader
+
+
+async def test_relative_paths_begin_in_the_folder_of_the_running_file(
+    workspace: Workspace,
+) -> None:
+    workspace.write(
+        {
+            "a/b/lib.star": "here = os.path.basename(os.getcwd())\ndef f():\n  return os.getcwd()\n",
+            "a/Tiltfile": "load('b/lib.star', 'here', 'f')\nprint(here, os.path.basename(f()))",
+        }
+    )
+    assert await workspace.printed("include('a/Tiltfile')") == ["b a"]
+
+
+async def test_a_file_is_executed_once_and_shared_frozen(workspace: Workspace) -> None:
+    workspace.write({"l.star": "print('once')\nx = [1]\n"})
+    text = (
+        "load('l.star', 'x')\nload('./l.star', y='x')\ninclude('l.star')\n"
+        "z = load_dynamic('l.star')\nprint(x == y, z['x'])"
+    )
+    assert await workspace.printed(text) == ["once", "True [1]"]
+    problem = await workspace.problem("load('l.star', 'x')\nx.append(2)")
+    assert "frozen" in problem.message
+
+
+async def test_names_that_a_file_loaded_are_not_its_own(workspace: Workspace) -> None:
+    workspace.write({"a.star": "x = 1", "b.star": "load('a.star', 'x')"})
+    assert (
+        "x not found in module b.star" in (await workspace.problem("load('b.star', 'x')")).message
+    )
+
+
+async def test_the_environment_stays_live_in_every_file(workspace: Workspace) -> None:
+    workspace.write({"l.star": "env = os.environ\ndef put():\n  env['A'] = 'b'\n"})
+    text = "load('l.star', 'put')\nput()\nos.putenv('C', 'd')\nprint(local('echo $A$C', True, echo_off=True))"
+    assert await workspace.printed(text) == ["bd", ""]
+
+
+async def test_a_mistake_in_a_loaded_file_has_the_whole_traceback(workspace: Workspace) -> None:
+    workspace.write({"lib/l.star": "def f():\n  fail('no')\n"})
+    problem = await workspace.problem("load('lib/l.star', 'f')\n\ndef g():\n  f()\ng()")
+    assert str(problem) == "lib/l.star:2:3: no"
+    assert problem.detail.splitlines() == [
+        "Traceback (most recent call last):",
+        "  Tiltfile:5:1: in <toplevel>",
+        "  Tiltfile:4:3: in g",
+        "  lib/l.star:2:3: in f",
+    ]
+
+
+async def test_a_circle_of_loads_is_told(workspace: Workspace) -> None:
+    workspace.write({"a.star": "load('b.star', 'x')", "b.star": "load('a.star', 'x')"})
+    problem = await workspace.problem("load('a.star', 'x')")
+    assert "Tiltfile -> a.star -> b.star -> a.star" in problem.message
+
+
+async def test_exit_in_a_loaded_file_ends_it_all(workspace: Workspace) -> None:
+    workspace.write({"l.star": "exit()"})
+    loaded = await workspace.load("local_resource('a', 'x')\ninclude('l.star')\nfail('no')")
+    assert [r.name for r in loaded.project.resources] == ["a"]
+
+
+async def test_everything_that_was_read_is_watched_also_what_is_missing(
+    workspace: Workspace,
+) -> None:
+    workspace.write({"l.star": "x = 1", "f": "", "d/e": ""})
+    text = (
+        "load('l.star', 'x')\nread_file('f')\nread_file('nope', '')\nlistdir('d', True)\n"
+        "watch_file('w')\n"
+        "local_resource('a', 'x')"
+    )
+    loaded = await workspace.load(text)
+    names = {os.path.relpath(p, workspace.root) for p in loaded.project.watched}
+    assert names == {"Tiltfile", "l.star", "f", "nope", "d", "w", ".tiltignore"}
+
+
+async def test_after_an_error_what_was_read_until_then_is_watched(workspace: Workspace) -> None:
+    error = await workspace.error("read_file('nope', '')\nread_file('there')\nread_file('never')")
+    names = [os.path.relpath(p, workspace.root) for p in error.watched]
+    assert names == ["Tiltfile", "nope", "there"]
+
+
+async def test_a_missing_tiltfile_is_one_sentence(workspace: Workspace) -> None:
+    spec = workspace.spec()
+    with pytest.raises(Exception, match="the Tiltfile Tiltfile can't be read: No such file"):
+        await workspace.loader.load(spec, LOCAL, workspace.log)
+
+
+async def test_a_changed_file_is_read_anew(workspace: Workspace) -> None:
+    assert await workspace.printed("print(1)") == ["1"]
+    assert await workspace.printed("print(2)") == ["1", "2"]
+
+
+class Telling(Recorder):
+    """A log that tells when something has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, text: str, *, level: str = "info") -> None:
+        super().write(text, level=level)
+        if "begun" in self.lines:
+            self._loop.call_soon_threadsafe(self.begun.set)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("print('begun')\nwhile True:\n  pass", id="endless loop"),
+        pytest.param("local('echo begun; sleep 1000')", id="command"),
+        pytest.param("local('echo begun; exec >&- 2>&-; sleep 1000')", id="silent command"),
+        pytest.param("local('sleep 1000 & echo begun; sleep 1000')", id="group"),
+    ],
+)
+async def test_a_cancelled_load_ends_at_once_and_leaves_no_process(
+    text: str, workspace: Workspace
+) -> None:
+    workspace.write({"Tiltfile": text})
+    log = Telling()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        load = group.create_task(workspace.loader.load(workspace.spec(), LOCAL, log))
+        await log.begun.wait()
+        load.cancel()
+    assert load.cancelled()
+    assert not processes_in(workspace.root)
+
+
+def processes_in(folder: Path) -> list[str]:
+    found: list[str] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == folder and entry.name != str(os.getpid()):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                found += [entry.name] if state != "Z" else []
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_bug_in_a_builtin_is_no_mistake_of_the_user(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tiltd.tiltfile.files.Files.watch", broken)
+    with pytest.raises(ZeroDivisionError):
+        await workspace.load("watch_file('x')")
+
+
+async def test_two_readings_at_once_know_nothing_of_each_other(workspace: Workspace) -> None:
+    pool = Pool("two", 2)
+    loader = TiltfileLoader(pool)
+    workspace.write({"Tiltfile": "os.putenv('X', 'y')\nlocal_resource('a', 'x')\nlocal('true')"})
+    async with asyncio.TaskGroup() as group:
+        loads = [
+            group.create_task(loader.load(workspace.spec(), LOCAL, workspace.log)) for _ in range(2)
+        ]
+    pool.close()
+    assert loads[0].result().project == loads[1].result().project
+    assert "X" not in os.environ
