@@ -36,6 +36,17 @@ class Result(NamedTuple):
     out: str
     seconds: float
 
+    def line(self, begin: str) -> str:
+        """The first line of its output that begins so."""
+        found = [line for line in self.out.splitlines() if line.startswith(begin)]
+        assert found, f"no line begins with {begin!r}:\n{self.out}"
+        return found[0]
+
+    def says(self, text: str) -> bool:
+        """Whether its output has the text; else all of the output is in the test's failure."""
+        assert text in self.out, f"{text!r} is not in:\n{self.out}"
+        return True
+
 
 class Run:
     """One `tilt-client` under way."""

@@ -87,7 +87,8 @@ def kubectl(env: Mapping[str, str], *args: str) -> str:
 def objects(env: Mapping[str, str], namespace: str) -> dict[str, dict[str, object]]:
     """What the example has in the cluster, by `Kind/name`; without what controllers make."""
     kinds = "configmap,secret,service,deployment,job"
-    found = json.loads(kubectl(env, "get", kinds, "--namespace", namespace, "--output=json"))
+    flags = ("--namespace", namespace, "--output=json", "--show-managed-fields")
+    found = json.loads(kubectl(env, "get", kinds, *flags))
     return {
         f"{item['kind']}/{item['metadata']['name']}": item
         for item in found["items"]

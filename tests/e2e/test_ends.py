@@ -1,5 +1,6 @@
 """Every way in which `ci` ends other than by a verdict on the app: exit codes and sentences."""
 
+import json
 import os
 import subprocess
 import uuid
@@ -54,8 +55,7 @@ def test_a_tiltfile_error_has_its_place_and_exit_code_2(
     assert result.code == 2, result.out
     place = next(line for line in result.out.splitlines() if begin in line)
     assert said in place
-    assert "Traceback (most recent call last)" not in result.out
-    assert ".py" not in result.out
+    assert ".py" not in result.out, "a traceback of Python's"
 
 
 def test_a_missing_tiltfile_is_a_sentence_and_exit_code_2(
@@ -63,23 +63,27 @@ def test_a_missing_tiltfile_is_a_sentence_and_exit_code_2(
 ) -> None:
     result = start(project, "ci", env=cluster_env).end()
     assert result.code == 2, result.out
-    assert str(project / "Tiltfile") in result.out
+    assert result.says(str(project / "Tiltfile"))
 
 
 def test_a_context_that_is_not_allowed_is_left_alone(
     project: Path, tmp_path: Path, cluster_env: dict[str, str], namespace: str, start: Start
 ) -> None:
-    other = kubectl(cluster_env, "config", "view", "--raw", "--flatten", "--minify")
-    current = kubectl(cluster_env, "config", "current-context").strip()
+    local = kubectl(
+        cluster_env, "config", "view", "--raw", "--flatten", "--minify", "--output=json"
+    )
+    config = json.loads(local)
+    # What is a local cluster is told by its name.
+    config["current-context"] = config["contexts"][0]["name"] = "production"
+    config["clusters"][0]["name"] = config["contexts"][0]["context"]["cluster"] = "production"
     path = tmp_path / "kubeconfig"
-    path.write_text(other, encoding="utf-8")
+    path.write_text(json.dumps(config), encoding="utf-8")
     env = {**cluster_env, "KUBECONFIG": str(path)}
-    kubectl(env, "config", "rename-context", current, "production")
     (project / "shy.yaml").write_text(NEVER_READY, encoding="utf-8")
     (project / "Tiltfile").write_text("k8s_yaml('shy.yaml')\n", encoding="utf-8")
     result = start(project, "ci", "--namespace", namespace, env=env).end()
     assert result.code == 2, result.out
-    assert "production" in result.out
+    assert result.says("production")
     assert "allow_k8s_contexts('production')" in result.out.replace('"', "'")
     assert not kubectl(cluster_env, "get", "deployments", "--namespace", namespace).strip()
 
@@ -97,7 +101,7 @@ def test_a_cluster_that_does_not_answer_is_named(
     (project / "Tiltfile").write_text("k8s_yaml('shy.yaml')\n", encoding="utf-8")
     result = start(project, "ci", env=env).end()
     assert result.code == 1, result.out
-    assert "127.0.0.1:9" in result.out
+    assert result.says("127.0.0.1:9")
 
 
 def test_a_run_that_takes_too_long_ends_with_3_and_says_what_was_not_ready(
@@ -108,7 +112,7 @@ def test_a_run_that_takes_too_long_ends_with_3_and_says_what_was_not_ready(
     run = start(project, "ci", "--namespace", namespace, "--timeout", "6s", env=cluster_env)
     result = run.end()
     assert result.code == 3, result.out
-    assert "shy" in result.out
+    assert result.says("shy")
     assert 6 <= result.seconds < 12
     assert run.stays(3) == []
 
@@ -135,7 +139,8 @@ def test_a_signal_during_the_tiltfile_ends_everything_in_time(
     run = start(project, "ci", env=cluster_env)
     run.until("going")
     run.interrupt()
-    assert run.end(STOPPING).code == 130
+    result = run.end(STOPPING)
+    assert result.code == 130, result.out
     assert run.stays(STOPPING) == []
 
 
@@ -148,7 +153,8 @@ def test_a_signal_during_a_deploy_ends_everything_in_time(
     run = start(project, "ci", "--namespace", namespace, env=cluster_env)
     run.until("begun")
     run.interrupt()
-    assert run.end(STOPPING).code == 130
+    result = run.end(STOPPING)
+    assert result.code == 130, result.out
     assert run.stays(STOPPING) == []
 
 
@@ -165,7 +171,8 @@ def test_a_signal_during_a_build_ends_the_build_too(
     run = start(project, "ci", "--namespace", namespace, env=cluster_env)
     run.until(f"begun {mark}")
     run.interrupt()
-    assert run.end(STOPPING).code == 130
+    result = run.end(STOPPING)
+    assert result.code == 130, result.out
     assert run.stays(STOPPING) == []
     for container in _containers(mark):
         # Its builder is ending it; that it does so is what is waited for.
@@ -184,11 +191,12 @@ def test_of_two_clients_at_once_the_second_is_told_and_the_first_goes_on(
     first.until("begun")
     second = start(project, "ci", env=cluster_env).end()
     assert second.code == 1, second.out
-    assert "session" in second.out or "already" in second.out
+    assert second.says("tilt-client: ")
+    assert second.says("session")
     gate.write_text("through the gate\n", encoding="utf-8")
     result = first.end()
     assert result.code == 0, result.out
-    assert "through the gate" in result.out
+    assert result.says("through the gate")
     assert first.stays(3) == []
 
 
