@@ -30,7 +30,8 @@ class FakeWorld:
         self._numbers = itertools.count()
 
     async def ensure(self, action: EnsureImage) -> ImageReady:
-        return await self.images.ensure(action, self._spec, self._log, self.phases.append)
+        images: ports.Images = self.images
+        return await images.ensure(action, self._spec, self._log, self.phases.append)
 
     def good(self, *, push: bool = True) -> EnsureImage:
         return self._action(ImageName("good"), push=push)

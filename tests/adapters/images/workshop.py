@@ -11,7 +11,6 @@ from typing import Any
 
 from tests.adapters.images.logs import Lines
 from tiltd import ports
-from tiltd.adapters import images
 from tiltd.model.actions import EnsureImage, ImageRefs
 from tiltd.model.desired import CustomBuild, DockerBuild, Image
 from tiltd.model.names import ImageName, SessionId
@@ -25,7 +24,7 @@ class Workshop:
 
     def __init__(
         self,
-        adapter: images.DockerImages,
+        adapter: ports.Images,
         registry: str,
         base: str,
         folder: Path,
