@@ -295,6 +295,34 @@ def test_an_error_in_the_tiltfile_has_place_traceback_and_hint() -> None:
     ]
 
 
+def test_a_failure_counts_though_its_verdict_is_not_there_yet() -> None:
+    shown = screen()
+    trouble = pb.Problem(code="build", message="COPY failed:\nno such file", resource="web")
+    pending = resource("web", pb.VERDICT_PROGRESSING, status="has not been applied yet")
+    other = resource("api", pb.VERDICT_PROGRESSING, status="waiting for web")
+    session = ended(pb.OUTCOME_FAILED, trouble)
+    shown.watched(change(pending, other, session=session), STARTED)
+    assert shown.report() == [
+        "✘ web: COPY failed: [build]",
+        "    no such file",
+        "still waiting:",
+        "  api: waiting for web",
+        "✘ 1 of 2 resources failed in 12.3s: web",
+    ]
+
+
+def test_without_a_cluster_nobody_is_blamed_for_waiting() -> None:
+    shown = screen()
+    trouble = pb.Problem(code="cluster-config", message="there is no context 'x'", hint="try y")
+    waiting = resource("web", pb.VERDICT_PROGRESSING, status="has not been applied yet")
+    shown.watched(change(waiting, session=ended(pb.OUTCOME_FAILED, trouble)), STARTED)
+    assert shown.report() == [
+        "✘ there is no context 'x' [cluster-config]",
+        "  hint: try y",
+        "✘ failed in 12.3s",
+    ]
+
+
 def test_a_stopped_session_says_only_that() -> None:
     shown = screen()
     failing = resource("web", pb.VERDICT_PROGRESSING, status="busy")

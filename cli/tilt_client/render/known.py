@@ -34,6 +34,16 @@ class Known:
         """Those that the verdict is about: not what nobody has asked to start."""
         return [r for r in self.resources if not _asleep(r)]
 
+    @property
+    def failed(self) -> list[str]:
+        """Names of those that failed: the session may end before a verdict is on its way."""
+        blamed = {problem.resource for problem in self.session.problems}
+        return [
+            r.name
+            for r in self.counted
+            if r.verdict == pb.VERDICT_FAILED or (r.name in blamed and not _well(r))
+        ]
+
     def targets(self, kind: "pb.TargetKind.ValueType") -> Iterator[pb.Target]:
         """Targets of a kind, each once, though several resources may share it."""
         seen: set[str] = set()
@@ -47,6 +57,10 @@ class Known:
     def ended(self) -> bool:
         """Whether the session is over."""
         return self.session.HasField("ended_at")
+
+
+def _well(resource: pb.Resource) -> bool:
+    return resource.verdict == pb.VERDICT_HEALTHY
 
 
 def _asleep(resource: pb.Resource) -> bool:

@@ -32,7 +32,7 @@ def lines(known: Known, tails: Tails, look: Style) -> list[str]:
         out += report.problems()
         if session.outcome == pb.OUTCOME_TIMEOUT:
             out += report.unhealthy()
-        elif session.outcome == pb.OUTCOME_FAILED and (still := waiting.still(known)):
+        elif known.failed and (still := waiting.still(known)):
             out += ["still waiting:", *(f"  {item}" for item in still)]
     return [*out, _summary(known, look)]
 
@@ -48,8 +48,10 @@ def problem(trouble: pb.Problem, look: Style) -> list[str]:
     """The block about one problem that is no resource's."""
     code = f" [{trouble.code}]" if trouble.code else ""
     named = f"{trouble.resource}: " if trouble.resource else ""
-    head = look.paint(Tone.BAD, f"✘ {named}{news.place(trouble)}{trouble.message}")
-    return [f"{head}{code}", *_below(trouble.detail), *_hint(trouble.hint)]
+    first, *more = trouble.message.splitlines() or [""]
+    head = look.paint(Tone.BAD, f"✘ {named}{news.place(trouble)}{first}")
+    below = [*more, *trouble.detail.splitlines()]
+    return [f"{head}{code}", *_indented(below), *_hint(trouble.hint)]
 
 
 class _Report:
@@ -115,24 +117,25 @@ class _Report:
     ) -> list[str]:
         final = verdict == pb.VERDICT_FAILED
         mark, tone = ("✘", Tone.BAD) if final else ("•", Tone.WARN)
-        head = self._look.paint(tone, f"{mark} {resource.name}: {finding.message}")
-        out = [f"{head} [{finding.rule}]" if finding.rule else head]
+        first, *more = finding.message.splitlines()
+        head = self._look.paint(tone, f"{mark} {resource.name}: {first}")
+        out = [f"{head} [{finding.rule}]" if finding.rule else head, *_indented(more)]
         if len(finding.chain) > 1:
             out.append(f"  {' → '.join(map(_name, finding.chain))}")
         if facts := _facts(finding):
             out.append(f"  {', '.join(facts)}")
         out += self._tail(resource, finding)
         if finding.warnings:
-            out += ["  events:", *(f"    {w}" for w in finding.warnings[-_EVENTS:])]
+            out += ["  events:", *_indented(finding.warnings[-_EVENTS:])]
         return out + _hint(finding.hint)
 
     def _tail(self, resource: pb.Resource, finding: pb.Finding) -> list[str]:
         """What the culprit printed; else what the daemon kept of it."""
         who, printed = self._tails.of(resource.name, finding)
         if not printed:
-            return _below(self._detail(resource, finding))
+            return _indented(self._detail(resource, finding).splitlines())
         head = f"  last {style.count(len(printed), 'line')} of {who}:"
-        return [head, *(f"    {self._look.log_text(text)}" for text in printed)]
+        return [head, *_indented(map(self._look.log_text, printed))]
 
     def _detail(self, resource: pb.Resource, finding: pb.Finding) -> str:
         attempts = [target.attempt.problem for target in resource.targets]
@@ -176,8 +179,8 @@ def _object(subject: pb.ObjectRef) -> str:
     return f"{subject.kind}/{subject.name}"
 
 
-def _below(text: str) -> list[str]:
-    return [f"    {line}" for line in text.splitlines()]
+def _indented(texts: Iterable[str]) -> list[str]:
+    return [f"    {text}" for text in texts]
 
 
 def _hint(text: str) -> list[str]:
@@ -212,7 +215,7 @@ def _success(known: Known) -> str:
 def _summary(known: Known, look: Style) -> str:
     session, counted = known.session, known.counted
     took = _elapsed(session)
-    failed = [r.name for r in counted if r.verdict == pb.VERDICT_FAILED]
+    failed = known.failed
     unhealthy = [r.name for r in counted if r.verdict != pb.VERDICT_HEALTHY]
     total = style.count(len(counted), "resource")
     match session.outcome:

@@ -15,10 +15,11 @@ def line(known: Known, now: float) -> str:
 
 def still(known: Known) -> list[str]:
     """`api: waiting for image shop-api`, for what had neither failed nor become healthy."""
+    failed = known.failed
     return [
         f"{resource.name}: {why(resource)}"
         for resource in known.counted
-        if resource.verdict not in {pb.VERDICT_HEALTHY, pb.VERDICT_FAILED}
+        if resource.verdict != pb.VERDICT_HEALTHY and resource.name not in failed
     ]
 
 
