@@ -15,6 +15,11 @@ from tiltd.ports import Loaded, LoadError
 from tiltd.runtime.threads import Pool
 from tiltd.tiltfile.loader import TiltfileLoader
 
+POD = (
+    "k8s_yaml(blob('{apiVersion: v1, kind: Pod, metadata: {name: p}, "
+    "spec: {containers: [{image: i}]}}'))\n"
+)
+BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
 LOCAL = KubeContext("kind-fake", "kind-fake", is_local=True)
 
 
@@ -98,14 +103,22 @@ class Workspace:
         await self.load(tiltfile, env=env)
         return self.log.lines
 
+    def relative(self, paths: tuple[str, ...]) -> list[str]:
+        return [os.path.relpath(path, self.root) for path in paths]
+
     def path(self, name: str) -> str:
         return str(self.root / name)
 
 
 @pytest.fixture
-async def workspace(tmp_path: Path) -> AsyncIterator[Workspace]:
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def workspace(project: Path) -> AsyncIterator[Workspace]:
     pool = Pool("tiltfile", 1)
-    root = tmp_path.resolve() / "project"
-    root.mkdir()
-    yield Workspace(root, TiltfileLoader(pool))
+    yield Workspace(project, TiltfileLoader(pool))
     pool.close()

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.tiltfile.conftest import Workspace
+from tests.tiltfile.conftest import BUILD, POD, Workspace
 from tiltd.model.desired import (
     CustomBuild,
     DockerBuild,
@@ -24,8 +24,10 @@ from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.state import Mode
 from tiltd.ports import Loaded
 
-POD = "k8s_yaml(blob('{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{image: i}]}}'))\n"
-BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
+FILTER = (
+    "a, b = filter_yaml(blob('{apiVersion: v1, kind: A, metadata: {name: x}}'), kind='b')\n"
+    "print(str(a) == '', str(b))"
+)
 
 
 def docker_build(loaded: Loaded) -> DockerBuild:
@@ -100,8 +102,7 @@ def local(loaded: Loaded, number: int = 0) -> LocalTarget:
         ("local('true')", ["local: true", " → [no output]"]),
         ("exit('bye')\nprint('never')", ["bye"]),
         ("exit()\nprint('never')", []),
-        ("a, b = filter_yaml(blob('{apiVersion: v1, kind: A, metadata: {name: x}}'), kind='b')\n"
-         "print(str(a) == '', str(b))", ["True apiVersion: v1", "kind: A", "metadata:", "  name: x"]),
+        (FILTER, ["True apiVersion: v1", "kind: A", "metadata:", "  name: x"]),
     ],
 )  # fmt: skip
 async def test_a_builtin_gives(text: str, printed: list[str], workspace: Workspace) -> None:
@@ -162,8 +163,8 @@ async def test_the_tiltfile_and_git_are_not_part_of_an_image(workspace: Workspac
 
 async def test_custom_build_takes_a_command_and_deps(workspace: Workspace) -> None:
     loaded = await workspace.load(
-        POD
-        + "custom_build('i', ['make', 'x'], ['a', 'b'], disable_push=True, dir='d', env={'A': 'b'})"
+        POD + "custom_build('i', ['make', 'x'], ['a', 'b'], disable_push=True, dir='d',"
+        " env={'A': 'b'})"
     )
     build = loaded.project.images[0].build
     assert isinstance(build, CustomBuild)
@@ -320,7 +321,10 @@ async def test_settings_reach_the_project(workspace: Workspace) -> None:
     assert loaded.project.watch_ignores[0].patterns == ("a",)
 
 
-SECRET = "k8s_yaml(blob('{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: hunter22}}'))\n"
+SECRET = (
+    "k8s_yaml(blob('{apiVersion: v1, kind: Secret, metadata: {name: s}, "
+    "stringData: {a: hunter22}}'))\n"
+)
 
 
 async def test_values_of_secrets_are_told_to_be_hidden(workspace: Workspace) -> None:
@@ -331,15 +335,18 @@ async def test_scrubbing_can_be_switched_off(workspace: Workspace) -> None:
     assert (await workspace.load(SECRET + "secret_settings(disable_scrub=True)")).secrets == ()
 
 
+PARSE = "config.define_string_list('x', True)\nconfig.parse()"
+
+
 @pytest.mark.parametrize(
     ("tiltfile", "args", "names"),
     [
         pytest.param("", (), {"a", "b", "c"}, id="all"),
         pytest.param("", ("b",), {"a", "b"}, id="args with deps"),
-        pytest.param("config.define_string_list('x', True)\nconfig.parse()", ("b",), {"a", "b", "c"}, id="parse takes the args"),
+        pytest.param(PARSE, ("b",), {"a", "b", "c"}, id="parse takes the args"),
         pytest.param("config.set_enabled_resources(['c'])", ("b",), {"c"}, id="set"),
         pytest.param("config.set_enabled_resources([])", ("b",), {"a", "b", "c"}, id="set to all"),
-        pytest.param("config.clear_enabled_resources()", (), set(), id="none"),
+        pytest.param("config.clear_enabled_resources()", (), set[str](), id="none"),
     ],
 )  # fmt: skip
 async def test_the_resources_that_take_part(
@@ -406,7 +413,7 @@ async def test_helm_is_called_as_tilt_calls_it_and_tests_are_left_out(
             "v.yaml": "",
         }
     )
-    os.chmod(workspace.root / "bin/helm", 0o755)  # noqa: PTH101 (a program of this test)
+    (workspace.root / "bin/helm").chmod(0o700)
     loaded = await workspace.load(
         "k8s_yaml(helm('c', name='r', namespace='n', values='v.yaml', set=['a=b'],"
         " kube_version='1.30'))",

@@ -1,9 +1,11 @@
 """Files that load files, what is watched, and how a reading is stopped."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.tiltfile.conftest import LOCAL, Recorder, Workspace
@@ -16,7 +18,8 @@ async def test_relative_paths_begin_in_the_folder_of_the_running_file(
 ) -> None:
     workspace.write(
         {
-            "a/b/lib.star": "here = os.path.basename(os.getcwd())\ndef f():\n  return os.getcwd()\n",
+            "a/b/lib.star": "here = os.path.basename(os.getcwd())\n"
+            "def f():\n  return os.getcwd()\n",
             "a/Tiltfile": "load('b/lib.star', 'here', 'f')\nprint(here, os.path.basename(f()))",
         }
     )
@@ -43,7 +46,10 @@ async def test_names_that_a_file_loaded_are_not_its_own(workspace: Workspace) ->
 
 async def test_the_environment_stays_live_in_every_file(workspace: Workspace) -> None:
     workspace.write({"l.star": "env = os.environ\ndef put():\n  env['A'] = 'b'\n"})
-    text = "load('l.star', 'put')\nput()\nos.putenv('C', 'd')\nprint(local('echo $A$C', True, echo_off=True))"
+    text = (
+        "load('l.star', 'put')\nput()\nos.putenv('C', 'd')\n"
+        "print(local('echo $A$C', True, echo_off=True))"
+    )
     assert await workspace.printed(text) == ["bd", ""]
 
 
@@ -81,14 +87,20 @@ async def test_everything_that_was_read_is_watched_also_what_is_missing(
         "local_resource('a', 'x')"
     )
     loaded = await workspace.load(text)
-    names = {os.path.relpath(p, workspace.root) for p in loaded.project.watched}
-    assert names == {"Tiltfile", "l.star", "f", "nope", "d", "w", ".tiltignore"}
+    assert set(workspace.relative(loaded.project.watched)) == {
+        "Tiltfile",
+        "l.star",
+        "f",
+        "nope",
+        "d",
+        "w",
+        ".tiltignore",
+    }
 
 
 async def test_after_an_error_what_was_read_until_then_is_watched(workspace: Workspace) -> None:
     error = await workspace.error("read_file('nope', '')\nread_file('there')\nread_file('never')")
-    names = [os.path.relpath(p, workspace.root) for p in error.watched]
-    assert names == ["Tiltfile", "nope", "there"]
+    assert workspace.relative(error.watched) == ["Tiltfile", "nope", "there"]
 
 
 async def test_a_missing_tiltfile_is_one_sentence(workspace: Workspace) -> None:
@@ -138,16 +150,15 @@ async def test_a_cancelled_load_ends_at_once_and_leaves_no_process(
     assert not processes_in(workspace.root)
 
 
-def processes_in(folder: Path) -> list[str]:
-    found: list[str] = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").resolve() == folder and entry.name != str(os.getpid()):
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                found += [entry.name] if state != "Z" else []
-        except OSError:
-            continue
-    return found
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """The processes that run in a folder; those that are just dying may take a moment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                found.append(process)
+    _, alive = psutil.wait_procs(found, timeout=5)
+    return alive
 
 
 async def test_a_bug_in_a_builtin_is_no_mistake_of_the_user(

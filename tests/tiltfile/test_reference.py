@@ -7,7 +7,7 @@ import pytest
 from tests.tiltfile.conftest import Workspace
 from tiltd.tiltfile.builtins import predeclared, refused
 
-REFERENCE = """
+_TEXT = """
 allow_k8s_contexts analytics_settings blob ci_settings custom_build dc_resource decode_json
 decode_yaml decode_yaml_stream default_registry disable_snapshots docker_build docker_compose
 docker_prune_settings enable_feature encode_json encode_yaml encode_yaml_stream exec_action exit
@@ -37,7 +37,8 @@ v1alpha1.port_forward_template_spec v1alpha1.probe v1alpha1.restart_on_spec
 v1alpha1.start_on_spec v1alpha1.tcp_socket_action v1alpha1.ui_bool_input_spec v1alpha1.ui_button
 v1alpha1.ui_component_location v1alpha1.ui_hidden_input_spec v1alpha1.ui_input_spec
 v1alpha1.ui_text_input_spec
-""".split()
+"""
+REFERENCE = _TEXT.split()
 
 
 async def test_every_name_of_the_reference_is_known(workspace: Workspace) -> None:

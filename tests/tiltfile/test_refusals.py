@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.tiltfile.conftest import Workspace
+from tests.tiltfile.conftest import BUILD, POD, Workspace
 from tiltd.model.observed import KubeContext
 from tiltd.model.problems import Code
 
-POD = "k8s_yaml(blob('{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{image: i}]}}'))"
-BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
+CIRCLE = (
+    "local_resource('a', 'x', resource_deps=['b'])\nlocal_resource('b', 'x', resource_deps=['a'])"
+)
 
 
 @pytest.mark.parametrize(
@@ -42,22 +43,22 @@ BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
         ("k8s_resource()", "no resource is named"),
         ("k8s_resource(new_name='a')", "neither a workload nor objects"),
         ("k8s_resource('a')", "there is no Kubernetes resource 'a'"),
-        (POD + "\nk8s_resource('pp')", "there is no Kubernetes resource 'pp'"),
-        (POD + "\nk8s_resource('p', port_forwards=70000)", "the port 70000"),
-        (POD + "\nk8s_resource('p', port_forwards=[None])", "not None"),
-        (POD + "\nk8s_resource('p', port_forwards='a_b:1:2')", "'a_b' is no host name"),
-        (POD + "\nk8s_resource('p', pod_readiness='x')", "pod_readiness='x' is not known"),
-        (POD + "\nk8s_resource('p', discovery_strategy='x')", "discovery_strategy='x'"),
-        (POD + "\nk8s_resource('p', objects=['a:b:c:d:e'])", "has 5 parts"),
-        (POD + "\nk8s_resource('p', objects=['p'])", "belongs to another resource already"),
-        (POD + "\nk8s_resource('p', links=[1])", "links= must be a URL, a link() or a list"),
-        (POD + "\nk8s_resource('p', links=[''])", "url is empty"),
-        (POD + "\nk8s_resource('p', extra_pod_selectors=[1])", "must be a dict of strings"),
+        (POD + "k8s_resource('pp')", "there is no Kubernetes resource 'pp'"),
+        (POD + "k8s_resource('p', port_forwards=70000)", "the port 70000"),
+        (POD + "k8s_resource('p', port_forwards=[None])", "not None"),
+        (POD + "k8s_resource('p', port_forwards='a_b:1:2')", "'a_b' is no host name"),
+        (POD + "k8s_resource('p', pod_readiness='x')", "pod_readiness='x' is not known"),
+        (POD + "k8s_resource('p', discovery_strategy='x')", "discovery_strategy='x'"),
+        (POD + "k8s_resource('p', objects=['a:b:c:d:e'])", "has 5 parts"),
+        (POD + "k8s_resource('p', objects=['p'])", "belongs to another resource already"),
+        (POD + "k8s_resource('p', links=[1])", "links= must be a URL, a link() or a list"),
+        (POD + "k8s_resource('p', links=[''])", "url is empty"),
+        (POD + "k8s_resource('p', extra_pod_selectors=[1])", "must be a dict of strings"),
         (
-            POD + "\nk8s_resource('p', resource_deps='x')",
+            POD + "k8s_resource('p', resource_deps='x')",
             "resource_deps= must be a list of strings",
         ),
-        (POD + "\nk8s_resource('p', trigger_mode='x')", "TRIGGER_MODE_AUTO or TRIGGER_MODE_MANUAL"),
+        (POD + "k8s_resource('p', trigger_mode='x')", "TRIGGER_MODE_AUTO or TRIGGER_MODE_MANUAL"),
         ("k8s_kind('(')", "no regular expression"),
         ("k8s_kind('A', '{.x}')", "at most 1"),
         ("k8s_kind('A', image_json_path='{..x}')", "no JSONPath"),
@@ -65,7 +66,7 @@ BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
         ("k8s_image_json_path('{.x}')", "one of kind=, name= and namespace="),
         ("workload_to_resource_function(len)", "must be a function of this Tiltfile"),
         ("workload_to_resource_function(lambda a, b: a)", "must take one argument, not 2"),
-        (POD + "\nworkload_to_resource_function(lambda id: 1)", "must return a string"),
+        (POD + "workload_to_resource_function(lambda id: 1)", "must return a string"),
         ("local_resource('a')", "neither a cmd nor a serve_cmd"),
         ("local_resource('', 'x')", "name= is empty"),
         ("local_resource('a', 'x')\nlocal_resource('a', 'x')", "local_resource 'a' already"),
@@ -74,11 +75,7 @@ BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
         ("local_resource('a', 'x', env={'': 'y'})", "empty name"),
         ("local_resource('a', [1])", "it contains the int 1"),
         ("local_resource('a', 'x', readiness_probe=1)", "must be a probe()"),
-        (
-            "local_resource('a', 'x', resource_deps=['b'])\n"
-            "local_resource('b', 'x', resource_deps=['a'])",
-            "circle: a -> b -> a",
-        ),
+        (CIRCLE, "circle: a -> b -> a"),
         ("probe()", "exactly one of"),
         ("probe(exec=exec_action(['x']), period_secs=-1)", "must not be negative"),
         ("exec_action([])", "command= is empty"),
@@ -142,7 +139,7 @@ async def test_a_builtin_refuses_with_a_sentence_and_a_place(
     ("text", "hint"),
     [
         (BUILD + ", dockerfil='x')", "did you mean dockerfile?"),
-        (POD + "\nk8s_resource('pp')", "did you mean 'p'?"),
+        (POD + "k8s_resource('pp')", "did you mean 'p'?"),
         ("read_file('Tiltfil')", "did you mean 'Tiltfile'?"),
         ("local_resurce('a', 'b')", "did you mean local_resource?"),
         ("docker_build('i', 'nowhere')", "there is no folder nowhere"),

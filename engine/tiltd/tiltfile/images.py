@@ -5,6 +5,7 @@ another declaration has the same repository (Tilt's rule).  An image that is use
 told as a warning, with the near misses.
 """
 
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -188,20 +189,17 @@ def _from(build: DockerBuild, place: Place | None, env: Mapping[str, str]) -> li
         if value is not None or key in env
     }
     try:
-        dockerfile.base_images(build.contents, args, build.target, build.platform)
-        # As in Tilt, the images of all stages count, whichever stage is the target.
-        stages = sum(
-            i.keyword == "FROM" and not i.onbuild
-            for i in dockerfile_syntax.parse(build.contents).instructions
-        )
-        bases = {
-            (base.line, base.reference): None
-            for stage in range(stages)
-            for base in dockerfile.base_images(build.contents, args, str(stage), build.platform)
-        }
+        bases = set(dockerfile.base_images(build.contents, args, build.target, build.platform))
+        instructions = dockerfile_syntax.parse(build.contents).instructions
     except dockerfile.DockerfileError as error:
         raise _unreadable(error, build, place) from error
-    return [text for _, text in sorted(bases)]
+    # As in Tilt, the images of all stages count, whichever stage is the target; what is wrong in
+    # a stage that is not built is no concern.
+    stages = sum(i.keyword == "FROM" and not i.onbuild for i in instructions)
+    for stage in range(stages if stages > 1 else 0):
+        with contextlib.suppress(dockerfile.DockerfileError):
+            bases |= set(dockerfile.base_images(build.contents, args, str(stage), build.platform))
+    return [base.reference for base in sorted(bases, key=lambda base: base.line)]
 
 
 def _unreadable(
