@@ -83,16 +83,51 @@ def build(project: desired.Project, namespace: str) -> Graph:
     )
 
 
-def reachable(graph: Graph, start: Iterable[NodeName]) -> frozenset[NodeName]:
-    """`start` and everything that it waits for, directly or not."""
+def needed(graph: Graph, active: Iterable[ResourceName]) -> frozenset[NodeName]:
+    """These resources and everything that they wait for, directly or not.
+
+    What a resource outside of `active` is made of is not among it: it is waited for, not started.
+    """
+    start = {resource_node(n) for n in active}
     seen: set[NodeName] = set()
     todo = list(start)
     while todo:
         node = todo.pop()
-        if node not in seen:
+        if node not in seen and (node in start or not node.startswith("resource/")):
             seen.add(node)
             todo.extend(graph.dependencies.get(node, ()))
     return frozenset(seen)
+
+
+def made_of(graph: Graph, name: ResourceName) -> frozenset[NodeName]:
+    """The parts of a resource, and the images in them with all that these are built on."""
+    seen: set[NodeName] = set()
+    todo = list(graph.dependencies.get(resource_node(name), ()))
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(n for n in graph.dependencies.get(node, ()) if n.startswith("image/"))
+    return frozenset(seen)
+
+
+def works_for(graph: Graph, node: NodeName) -> frozenset[ResourceName]:
+    """The resources that a node is a part of: the inverse of `made_of`."""
+    found: set[ResourceName] = set()
+    seen: set[NodeName] = set()
+    todo = [node]
+    while todo:
+        above = todo.pop()
+        if above in seen:
+            continue
+        seen.add(above)
+        for user in graph.dependents.get(above, ()):
+            part = graph.nodes[user]
+            if isinstance(part, ResourceNode):
+                found.add(part.resource.name)
+            elif above.startswith("image/"):
+                todo.append(user)
+    return frozenset(found)
 
 
 def _manifests(resource: desired.Resource) -> tuple[desired.Manifest, ...]:

@@ -52,15 +52,33 @@ def find(known: Mapping[ObjectId, object], body: JSON, namespace: str) -> Object
     full = object_id(body)
     if full in known:
         return full
+    if not full.namespace:  # cluster-scoped, which a manifest with a namespace is too
+        same = (full.group, full.kind, full.name)
+        return next((k for k in known if (k.group, k.kind, k.name) == same), None)
     bare = ObjectId(full.group, full.kind, "", full.name)
     return bare if full.namespace == namespace and bare in known else None
 
 
 def adopt(
-    live: Live, graph: Graph, namespace: str, seen: Iterable[JSON], gone: Iterable[Uid]
+    live: Live,
+    graph: Graph,
+    namespace: str,
+    seen: Iterable[JSON],
+    gone: Iterable[Uid],
+    owners: Mapping[Uid, ResourceName],
 ) -> tuple[Live, frozenset[ResourceName]]:
-    """Take in what was seen, let go what is gone; and the resources that this concerns."""
+    """Take in what was seen, let go what is gone; and the resources that this concerns.
+
+    Args:
+        live: what was known.
+        graph: the project.
+        namespace: the default one.
+        seen: objects; one that is older than what is known of it tells nothing.
+        gone: uids.
+        owners: whose some of them are, where that is known by other means than their names.
+    """
     registry = _Registry(live, graph, namespace)
+    registry.owner.update(owners)
     for body in seen:
         registry.add(body)
     for name in gone:
@@ -85,6 +103,8 @@ class _Registry:
 
     def add(self, body: JSON) -> None:
         name = uid(body)
+        if _older(body, self.objects.get(name)):
+            return
         self.objects[name] = trimmed(body)
         owner = self.owner.get(name) or self._owner(body)
         if owner is not None:
@@ -92,6 +112,9 @@ class _Registry:
             return
         for above in _above(body):
             self.orphans[above] = self.orphans.get(above, frozenset()) | {name}
+        selecting = self._selecting(body) if body.get("kind") == "Pod" else None
+        if selecting is not None:  # until its owner turns up, whose word is stronger
+            self._take(name, selecting)
 
     def remove(self, name: Uid) -> None:
         body = self.objects.pop(name, None)
@@ -101,28 +124,33 @@ class _Registry:
                 self.orphans[above] = left
             else:
                 self.orphans.pop(above, None)
-        # The owner stays known: events about an object come after its end.
-        owner = self.owner.get(name)
+        # The owner stays known: events about an object come after its end. About events come none.
+        ending = body is not None and body.get("kind") == "Event"
+        owner = self.owner.pop(name, None) if ending else self.owner.get(name)
         if owner is not None:
             self.touched.add(owner)
             self.by_resource[owner] = self.by_resource.get(owner, frozenset()) - {name}
 
     def _take(self, name: Uid, owner: ResourceName) -> None:
         self.touched.add(owner)
+        before = self.owner.get(name)
         self.owner[name] = owner
-        if name in self.objects:
-            self.by_resource[owner] = self.by_resource.get(owner, frozenset()) | {name}
-        for orphan in self.orphans.pop(name, frozenset()):
+        known = self.by_resource.get(owner, frozenset())
+        if name in self.objects and name not in known:
+            self.by_resource[owner] = known | {name}
+        below = set(self.orphans.pop(name, frozenset()))
+        if before is not None and before != owner:
+            self.touched.add(before)
+            self.by_resource[before] = self.by_resource.get(before, frozenset()) - {name}
+            below |= {u for u, body in self.objects.items() if name in _above(body)}
+        for orphan in below:
             self._take(orphan, owner)
 
     def _owner(self, body: JSON) -> ResourceName | None:
         known = find(self.graph.resource_of, body, self.namespace)
         if known is not None:
             return self.graph.resource_of[known]
-        for above in _above(body):
-            if above in self.owner:
-                return self.owner[above]
-        return self._selecting(body) if body.get("kind") == "Pod" else None
+        return next((self.owner[a] for a in _above(body) if a in self.owner), None)
 
     def _selecting(self, pod: JSON) -> ResourceName | None:
         labels = podspec.section(podspec.section(pod, "metadata"), "labels")
@@ -133,6 +161,18 @@ class _Registry:
                     if selector and all(labels.get(k) == v for k, v in selector.items()):
                         return resource.name
         return None
+
+
+def _older(body: JSON, known: JSON | None) -> bool:
+    """Whether a watch tells late what an apply's answer has overtaken.
+
+    Versions of one object can be compared as numbers (KEP-5504); what is no number is believed.
+    """
+    if known is None:
+        return False
+    new, old = (podspec.section(b, "metadata").get("resourceVersion") for b in (body, known))
+    both = isinstance(new, str) and isinstance(old, str) and new.isdecimal() and old.isdecimal()
+    return both and int(str(new)) < int(str(old))
 
 
 def _above(body: JSON) -> list[Uid]:

@@ -5,19 +5,17 @@ the same step: a verdict that does not know the newest look at the cluster is ma
 failure of work that is no longer wanted is forgotten.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from tiltd.core import affected, backoff, inject, judge, live
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
-from tiltd.model.desired import JSON
-from tiltd.model.names import NodeName, ObjectId, ResourceName, resource_node
-from tiltd.model.observed import Uid
+from tiltd.model.desired import JSON, Image
+from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName
+from tiltd.model.observed import Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Progress, ResourceState, State
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 def reduce(old: State, event: events.Event) -> State:
@@ -47,11 +45,9 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a 
         case events.Looked(scopes=scopes, found=found):
             return replace(s, looked=s.looked | scopes, found={**s.found, **found})
         case events.InputsRead(image=name, generation=generation, digest=digest):
-            image = replace(s.images[name], inputs=digest, inputs_generation=generation)
-            return replace(s, images={**s.images, name: image})
+            return _with_image(s, name, inputs=digest, inputs_generation=generation)
         case events.ImageBuilt(image=name, ready=ready):
-            image = replace(s.images[name], ready=ready)
-            return replace(s, images={**s.images, name: image})
+            return _with_image(s, name, ready=ready)
         case events.ObjectApplied():
             return _applied(s, event)
         case events.CommandDone(resource=name, wanted=wanted):
@@ -116,20 +112,17 @@ def _attempt_ended(s: State, event: events.AttemptEnded) -> State:
 
 def _unjudged(s: State, node: NodeName) -> State:
     """A failure of a part may change the verdict of its resource."""
-    for above in s.graph.dependents.get(node, ()):
-        part = s.graph.nodes.get(above)
-        if above.startswith("resource/") and part is not None:
-            name = ResourceName(above.removeprefix("resource/"))
-            if above == resource_node(name):
-                s = _with(s, name, judged=False)
+    for name in graphs.works_for(s.graph, node):
+        s = _with(s, name, judged=False)
     return s
 
 
 def _loaded(s: State, event: events.TiltfileLoaded) -> State:
-    """What the new project no longer has is dropped; what it still has keeps what is known."""
-    images = {
-        name: s.images.get(name, state.ImageState(generation=1)) for name in event.graph.images
-    }
+    """What the new project no longer has is dropped; what it still has keeps what is known.
+
+    An image that is built otherwise now reads other files, so its inputs have to be read again.
+    """
+    images = {name: _kept(s, name, image) for name, image in event.graph.images.items()}
     resources = {name: s.resources.get(name, ResourceState()) for name in event.graph.resources}
     loaded = replace(
         s,
@@ -141,7 +134,29 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
         resources={n: replace(r, judged=False) for n, r in resources.items()},
         applied={k: v for k, v in s.applied.items() if k in event.graph.manifests},
     )
-    return _activate(loaded)
+    return _readopt(_activate(loaded), event.at)
+
+
+def _kept(s: State, name: ImageName, image: Image) -> state.ImageState:
+    known, before = s.images.get(name), s.graph.images.get(name)
+    if known is None:
+        return state.ImageState()
+    changed = before is not None and before.build != image.build
+    return replace(known, generation=known.generation + 1) if changed else known
+
+
+def _readopt(s: State, at: float) -> State:
+    """Objects may belong to other resources now."""
+    if not s.live.objects:
+        return s
+    objects = tuple(s.live.objects.values())
+    return _adopt(replace(s, live=Live()), objects, (), at, _owners(s))
+
+
+def _owners(s: State) -> dict[Uid, ResourceName]:
+    """Whose the applied objects are: their names on the cluster may differ (see `live.find`)."""
+    known = ((a.uid, s.graph.resource_of.get(i)) for i, a in s.applied.items())
+    return {uid: name for uid, name in known if name is not None}
 
 
 def _activate(s: State) -> State:
@@ -150,15 +165,18 @@ def _activate(s: State) -> State:
         return s
     triggered = [n for n, r in s.resources.items() if r.triggered]
     active = graphs.active(s.project, triggered)
-    wanted = graphs.reachable(s.graph, [resource_node(n) for n in active])
+    wanted = graphs.needed(s.graph, active)
     return replace(s, active=active, wanted=wanted)
 
 
 def _applied(s: State, event: events.ObjectApplied) -> State:
     uid = live.uid(event.body)
     applied = state.Applied(event.key, uid, event.at, event.changed, live.trimmed(event.body))
-    s = _adopt(replace(s, applied={**s.applied, event.id: applied}), (event.body,), (), event.at)
+    # What was found before the session is old now, whoever looks at it next.
+    found = {k: v for k, v in s.found.items() if k != event.id} if event.id in s.found else s.found
+    s = replace(s, applied={**s.applied, event.id: applied}, found=found)
     name = s.graph.resource_of.get(event.id)
+    s = _adopt(s, (event.body,), (), event.at, {} if name is None else {uid: name})
     if name is None or name not in s.resources:
         return s
     known = s.resources[name]
@@ -167,8 +185,17 @@ def _applied(s: State, event: events.ObjectApplied) -> State:
     return _with(s, name, started_at=started, changed_at=changed, judged=False)
 
 
-def _adopt(s: State, seen: tuple[JSON, ...], gone: tuple[Uid, ...], at: float) -> State:
-    after, touched = live.adopt(s.live, s.graph, s.kube_context.namespace, seen, gone)
+def _adopt(
+    s: State,
+    seen: tuple[JSON, ...],
+    gone: tuple[Uid, ...],
+    at: float,
+    owners: Mapping[Uid, ResourceName] | None = None,
+) -> State:
+    where = s.kube_context.namespace
+    after, touched = live.adopt(s.live, s.graph, where, seen, gone, owners or {})
+    if after is s.live:
+        return s
     s = replace(s, live=after)
     for name in touched:
         if name in s.resources:
@@ -177,8 +204,10 @@ def _adopt(s: State, seen: tuple[JSON, ...], gone: tuple[Uid, ...], at: float) -
 
 
 def _cluster_changed(s: State, event: events.ClusterChanged) -> State:
-    """An object of ours that was deleted is no longer applied."""
+    """An object of ours that was deleted is no longer applied, nor is it there to be found."""
     gone = set(event.gone)
+    if gone and any(live.uid(b) in gone for b in s.found.values()):
+        s = replace(s, found={k: b for k, b in s.found.items() if live.uid(b) not in gone})
     lost = {k for k, a in s.applied.items() if a.uid in gone} if gone else set[ObjectId]()
     if lost:
         s = replace(s, applied={k: a for k, a in s.applied.items() if k not in lost})
@@ -205,7 +234,7 @@ def _triggered(s: State, name: ResourceName) -> State:
     if name not in s.resources:
         return s
     generation = s.resources[name].generation + 1
-    parts = set(s.graph.dependencies.get(resource_node(name), ()))
+    parts = graphs.made_of(s.graph, name) | {CLUSTER}
     progress = {
         node: replace(p, failure=None) if node in parts else p for node, p in s.progress.items()
     }
@@ -213,6 +242,14 @@ def _triggered(s: State, name: ResourceName) -> State:
         replace(s, progress=progress), name, triggered=True, generation=generation, judged=False
     )
     return _activate(s)
+
+
+def _with_image(s: State, name: ImageName, **changes: object) -> State:
+    """An image that a reload has just dropped is nobody's any more."""
+    if name not in s.images:
+        return s
+    image = replace(s.images[name], **changes)  # type: ignore[arg-type]
+    return replace(s, images={**s.images, name: image})
 
 
 def _with(s: State, name: ResourceName, **changes: object) -> State:

@@ -9,7 +9,9 @@ events that change what all depend on.
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
+from tiltd.core import graph as graphs
 from tiltd.model import events
+from tiltd.model.graph import ObjectNode
 from tiltd.model.names import (
     CLUSTER,
     SESSION,
@@ -37,14 +39,17 @@ def everyone(s: State) -> frozenset[NodeName]:
 
 def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
     match event:
-        case events.AttemptStarted(node=node) | events.AttemptEnded(node=node):
-            return (node, *new.graph.dependents.get(node, ()), *_peers(new, node))
+        case events.AttemptStarted(node=node):
+            return (node, *_peers(new, node))
+        case events.AttemptEnded(node=node):
+            judges = (resource_node(n) for n in graphs.works_for(new.graph, node))
+            return (node, *new.graph.dependents.get(node, ()), *judges, *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
         case events.SessionSettled():
             return ()
         case events.ObjectApplied(id=name):
-            return _below(new, object_node(name))
+            return (*_below(new, object_node(name)), *_users(new, object_node(name)))
         case events.CommandDone(resource=name):
             return _below(new, command_node(name))
         case events.ServeChanged(resource=name):
@@ -92,7 +97,18 @@ def _changed(old: State, new: State) -> Iterator[NodeName]:
         if old.resources.get(name) is not after:
             yield from _resource(new, name)
     if old.applied is not new.applied:
-        yield from (object_node(i) for i in old.applied if i not in new.applied)
+        for lost in old.applied.keys() - new.applied.keys():
+            yield from _below(new, object_node(lost))
+    if old.found is not new.found:
+        yield from (object_node(i) for i in old.found.keys() - new.found.keys())
+
+
+def _users(s: State, node: NodeName) -> Iterator[NodeName]:
+    """The resources whose pods name an object: its absence was no fault of theirs until now."""
+    for user in s.graph.dependents.get(node, ()):
+        part = s.graph.nodes[user]
+        if isinstance(part, ObjectNode):
+            yield resource_node(part.resource)
 
 
 def _resource(s: State, name: ResourceName) -> Iterator[NodeName]:

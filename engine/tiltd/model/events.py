@@ -69,6 +69,7 @@ class TiltfileLoaded:
     graph: Graph
     kube_context: KubeContext
     generation: int
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

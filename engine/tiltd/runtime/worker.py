@@ -156,7 +156,8 @@ class Worker:
             hint = "take out one of resource_deps, FROM or image_deps in this circle"
             raise PermanentError(Problem(Code.TILTFILE, message, hint=hint)) from error
         generation = action.generation
-        return (events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, generation),)
+        now = self._clock.now()
+        return (events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, generation, now),)
 
     async def _connect(self) -> tuple[events.Event, ...]:
         state = self._store.state
@@ -202,7 +203,8 @@ class Worker:
         phase("apply")
         name = action.manifest.id
         state = self._store.state
-        log = self._logs.writer(state.graph.resource_of[name], "apply")
+        # A reload may have dropped it since this was decided; then the next wake-up cancels this.
+        log = self._logs.writer(state.graph.resource_of.get(name, ResourceName("")), "apply")
         known = state.applied.get(name)
         before = known.body if known is not None else state.found.get(name)
         answer = await self._connected().apply(action.body, action.timeout)
