@@ -107,13 +107,8 @@ class Sessions:
         self._store.dispatch(events.SessionSettled())
 
     def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
-        if (old.live, old.session, old.cluster, old.active, old.graph) != (
-            new.live,
-            new.session,
-            new.cluster,
-            new.active,
-            new.graph,
-        ):
+        parts = ("live", "session", "cluster", "active", "graph")
+        if any(getattr(old, part) is not getattr(new, part) for part in parts):
             self._changed.set()
 
     def _follow(self, state: State) -> None:
