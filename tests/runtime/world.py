@@ -1,9 +1,9 @@
 """The whole engine around fakes, in virtual time: say what is desired, look what the world is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.images import FakeImages
@@ -20,13 +20,15 @@ from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
 from tiltd.runtime.worker import Outside, Worker
 
+P = ParamSpec("P")
+R = TypeVar("R")
 EPOCH = 1_800_000_000.0
 
 
 class InlinePool:
     """Calls at once: virtual time knows nothing of threads."""
 
-    async def run(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> Any:
+    async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         await asyncio.sleep(0)
         return fn(*args, **kwargs)
 
@@ -119,7 +121,7 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncGenerator[World]:
     made = World()
     async with running(
         worker=made.worker.run(), controller=made.controller.run(), sessions=made.sessions.run()
