@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 import psutil
@@ -159,6 +160,37 @@ def processes_in(folder: Path) -> list[psutil.Process]:
                 found.append(process)
     _, alive = psutil.wait_procs(found, timeout=5)
     return alive
+
+
+async def test_a_load_that_is_cancelled_before_it_starts_leaves_nothing_open(
+    workspace: Workspace,
+) -> None:
+    pool = Pool("busy", 1)
+    loop, busy, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def block() -> None:
+        loop.call_soon_threadsafe(busy.set)
+        go.wait()
+
+    workspace.write({"Tiltfile": "local('touch ran')"})
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        blocker = group.create_task(pool.run(block))
+        await busy.wait()
+        before = open_files()
+        loader = TiltfileLoader(pool)
+        load = group.create_task(loader.load(workspace.spec(), LOCAL, workspace.log))
+        await asyncio.sleep(0)
+        load.cancel()
+        await asyncio.wait([load])
+        assert open_files() == before
+        go.set()
+        await blocker
+    pool.close()
+    assert not (workspace.root / "ran").exists()
+
+
+def open_files() -> int:
+    return psutil.Process().num_fds()
 
 
 async def test_a_bug_in_a_builtin_is_no_mistake_of_the_user(

@@ -10,6 +10,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
+        self._lock = threading.Lock()
+        self._closed = False
         self._asked = False
         self._also: list[Callable[[], None]] = []
 
@@ -40,8 +43,9 @@ class Stop:
         self._asked = True
         for callback in self._also:
             callback()
-        with contextlib.suppress(OSError):
-            os.write(self._writer, b".")
+        with self._lock:  # a closed descriptor's number may be another file's by now
+            if not self._closed:
+                os.write(self._writer, b".")
 
     @property
     def asked(self) -> bool:
@@ -59,10 +63,12 @@ class Stop:
         return self._reader
 
     def close(self) -> None:
-        """Free the pipe."""
-        for end in (self._reader, self._writer):
-            with contextlib.suppress(OSError):
-                os.close(end)
+        """Free the pipe; may be called more than once."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._reader)
+                os.close(self._writer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,9 @@ class TiltfileLoader:
             if begun.is_set():
                 await ended.wait()
             raise
+        finally:
+            if not begun.is_set():
+                stop.close()
 
 
 class Programs:

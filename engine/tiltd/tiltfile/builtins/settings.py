@@ -152,13 +152,13 @@ def set_team(reading: Reading, args: Arguments) -> Value:
     return None
 
 
-@BUILTINS.add("enable_feature", "feature_name")
+@BUILTINS.add("enable_feature", "msg")
 def enable_feature(reading: Reading, args: Arguments) -> Value:
     """Turn on a feature of Tilt (reference: `enable_feature`)."""
     return _feature(reading, args)
 
 
-@BUILTINS.add("disable_feature", "feature_name")
+@BUILTINS.add("disable_feature", "msg")
 def disable_feature(reading: Reading, args: Arguments) -> Value:
     """Turn off a feature of Tilt (Tilt 0.37's `disable_feature`)."""
     return _feature(reading, args)
@@ -198,7 +198,7 @@ def experimental_metrics_settings(reading: Reading, args: Arguments) -> Value:
 
 
 def _feature(reading: Reading, args: Arguments) -> None:
-    name = args.text("feature_name")
+    name = args.text("msg")
     if name in _OBSOLETE_FEATURES:
         reading.warn(f"{args.call}: the feature {name!r} is always as it is: remove this call")
     elif name not in _FEATURES:
