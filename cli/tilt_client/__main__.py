@@ -53,7 +53,9 @@ def _help() -> str:
     return (
         "usage: tilt-client VERB [flags] [args of the Tiltfile] [-- args]\n\n"
         "Do all the servers of this app start, and stay up?\n\n"
-        f"{verbs}\ntilt-client VERB --help tells the flags of a verb.\n"
+        f"{verbs}\ntilt-client VERB --help tells the flags of a verb.\n\n"
+        "environment: NO_COLOR=1 for no colours; TILTD_ADDRESS=unix:///path or 127.0.0.1:port\n"
+        "for a tiltd elsewhere; XDG_RUNTIME_DIR is where the sockets are, else /tmp/tiltd-UID.\n"
     )
 
 

@@ -131,9 +131,10 @@ def listens(where: address.Address) -> bool:
     return True
 
 
-def gone(place: Home) -> Complaint:
+def gone(place: Home, own: Spawned | None) -> Complaint:
     """What to say when the daemon broke off."""
-    return Complaint("tiltd broke off", f"its whole log: {place.log}", log_tail(place.log))
+    tail = log_tail(place.log, own.log_start if own is not None else 0)
+    return Complaint("tiltd has ended unexpectedly", f"its whole log: {place.log}", tail)
 
 
 def stop(client: "Client", own: Spawned) -> None:
@@ -247,7 +248,7 @@ def _fitting(
             info = _info(client)
             if own is None and (info is None or _replaced(client, info, say)):
                 return None
-            fitting = _checked(info, project, place)
+            fitting = _checked(info, project, place, own)
         except BaseException:
             if own is not None:
                 own.end()
@@ -282,9 +283,11 @@ def _replaced(client: "Client", info: "pb.GetInfoResponse", say: Callable[[str],
     return True
 
 
-def _checked(info: "pb.GetInfoResponse | None", project: str, place: Home) -> "pb.GetInfoResponse":
+def _checked(
+    info: "pb.GetInfoResponse | None", project: str, place: Home, own: Spawned | None
+) -> "pb.GetInfoResponse":
     if info is None:
-        raise gone(place)
+        raise gone(place, own)
     if info.version != VERSION:
         raise Complaint(
             f"tiltd has version {info.version}, and this is tilt-client {VERSION}",

@@ -43,8 +43,12 @@ class Signals:
 
     @contextlib.contextmanager
     def installed(self) -> Generator[None]:
-        """Handle signals from here on, and as before afterwards."""
-        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        """Handle signals from here on, and as before afterwards.
+
+        Those that our parent has us ignore (nohup, a shell's background job) stay ignored.
+        """
+        ours = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._handle) for number in ours}
         try:
             yield
         finally:

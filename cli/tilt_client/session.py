@@ -133,7 +133,7 @@ def _shown(options: Options) -> Filter:
 
 def _refused(error: CallError, link: Link) -> Complaint:
     if error.lost:
-        return connect.gone(link.home)
+        return connect.gone(link.home, link.own)
     if error.code == "FAILED_PRECONDITION":
         hint = error.problem.hint or "wait for its end, or end it: tilt-client daemon stop"
         return Complaint(str(error), hint)
@@ -242,7 +242,7 @@ class _Session:
         """A stream has ended although the session has not."""
         if over.stream is self._watch:
             if over.error is None or over.error.lost:
-                raise connect.gone(self._link.home) from over.error
+                raise connect.gone(self._link.home, self._link.own) from over.error
             raise Complaint(str(over.error), "tilt-client daemon logs") from over.error
         if over.error is not None and not over.error.lost:
             self._terminal.print([f"logs can't be read any more: {over.error}"])

@@ -49,7 +49,7 @@ class Spawned:
 
     def __init__(self, place: Home, project: str, start: Start) -> None:
         self._place = place
-        self._log_start = _prepare_log(place.log)
+        self.log_start = _prepare_log(place.log)
         self._ready, theirs = os.pipe()
         try:
             self._process = self._launch(project, start, theirs)
@@ -105,7 +105,7 @@ class Spawned:
         return word
 
     def _silent(self, message: str) -> Complaint:
-        tail = log_tail(self._place.log, self._log_start)
+        tail = log_tail(self._place.log, self.log_start)
         return Complaint(message, f"its whole log: {self._place.log}", tail)
 
     def wait(self, seconds: float = ENDING) -> bool:

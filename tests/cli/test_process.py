@@ -13,9 +13,12 @@ import pytest
 
 from tests.cli.conftest import Place
 from tests.fakes import daemon as fake
+from tilt_api import address
 from tilt_api.v1 import tilt_pb2 as pb
 from tilt_api.version import VERSION
+from tilt_client import spawn
 from tilt_client.commands import doctor
+from tilt_client.complaint import Complaint
 
 HEALTHY = fake.SCRIPTS["healthy"]
 ENDLESS = fake.SCRIPTS["endless"]
@@ -320,6 +323,54 @@ def test_a_daemon_that_does_not_start_is_told_with_its_reason(
     assert not any(map(alive, place.starts()))
 
 
+def test_an_interrupt_while_the_daemon_starts_ends_both(place: Place) -> None:
+    place.script("mute")
+    with place.popen("ci") as process:
+        read_until(process, "Starting")
+        while not place.starts():
+            time.sleep(0.01)  # until the daemon runs, which it tells only a file
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=CLEAN)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert not any(map(alive, place.starts()))
+
+
+def test_a_daemon_that_says_nothing_is_not_waited_for_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.script("mute")
+    for name in ("XDG_RUNTIME_DIR", "TILTD_COMMAND"):
+        monkeypatch.setenv(name, place.env[name])
+    monkeypatch.setenv("PYTHONPATH", place.env["PYTHONPATH"])
+    monkeypatch.setattr(spawn, "STARTING", 0.2)
+    address.ensure_folder(place.home)
+    own = spawn.Spawned(place.home, str(place.project), spawn.Start("ci", passing=True))
+    try:
+        with pytest.raises(Complaint, match=r"tiltd was not ready after 0.2s"):
+            own.word()
+    finally:
+        own.end()
+        own.close()
+    assert not any(map(alive, place.starts()))
+
+
+def test_a_background_job_goes_on_when_the_terminal_is_interrupted(place: Place) -> None:
+    with place.serving(fake.Script(ENDLESS)) as servicer:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process = place.popen("ci")
+        finally:
+            signal.signal(signal.SIGINT, before)
+        with process:
+            read_until(process, "started")
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=CLEAN)
+    assert process.returncode == 130
+    assert out.count("stopping") == 1
+    assert servicer.calls.count("StopSession") == 1
+
+
 def test_a_program_that_is_not_there_is_told(place: Place) -> None:
     place.env["TILTD_COMMAND"] = "/no/such/program"
     done = place.run("ci")
@@ -332,7 +383,7 @@ def test_a_daemon_that_dies_in_the_middle_is_told_with_the_end_of_its_log(place:
     place.script("dies")
     done = place.run("ci")
     assert done.returncode == 1
-    assert "tilt-client: tiltd broke off" in done.stderr
+    assert "tilt-client: tiltd has ended unexpectedly" in done.stderr
     assert "  tiltd: bug: the sky is falling" in done.stderr
 
 

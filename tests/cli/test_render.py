@@ -122,10 +122,21 @@ def change(*resources: pb.Resource, session: pb.Session | None = None) -> pb.Wat
                 kind=pb.TARGET_KIND_COMMAND,
                 name="web",
                 phase=pb.TARGET_PHASE_DONE,
-                attempt=attempt(0.5),
+                attempt=attempt(0.5, work="command", outcome=pb.ATTEMPT_OUTCOME_SUCCEEDED),
             ),
             ["web │ command succeeded in 0.50s"],
             id="command",
+        ),
+        pytest.param(
+            pb.Target(
+                id="serve/web",
+                kind=pb.TARGET_KIND_COMMAND,
+                name="web",
+                phase=pb.TARGET_PHASE_DONE,
+                attempt=attempt(0.5, work="serve", outcome=pb.ATTEMPT_OUTCOME_SUCCEEDED),
+            ),
+            [],
+            id="served: it only ends with the session",
         ),
     ],
 )
@@ -394,6 +405,16 @@ def test_filters_choose_among_log_lines(chosen: Filter, texts: list[str]) -> Non
     assert [text.partition("│ ")[2] for text in shown] == texts
 
 
+def test_a_filter_for_a_resource_that_is_not_there_is_told_once() -> None:
+    shown = screen(shown=Filter(resources=frozenset({"web", "wbe"})))
+    loaded = pb.Session(started_at=STARTED, tiltfile=pb.Target(phase=pb.TARGET_PHASE_DONE))
+    answer = change(resource("web", pb.VERDICT_PROGRESSING), session=loaded)
+    says = "warning: --log-resource: there is no resource wbe"
+    assert shown.watched(change(), STARTED) == []
+    assert says in shown.watched(answer, STARTED)
+    assert says not in shown.watched(answer, STARTED)
+
+
 def test_prefixes_line_up_and_say_whose_line_it_is() -> None:
     shown = screen()
     names = [resource(n, pb.VERDICT_PROGRESSING) for n in ("api", "frontend")]
@@ -403,7 +424,7 @@ def test_prefixes_line_up_and_say_whose_line_it_is() -> None:
         dropped=3,
     )
     assert lines == [
-        "(3 lines of the log came too fast)",
+        "(3 log lines dropped: they came too fast)",
         "api      │ a",
         "Tiltfile │ t",
         "base     │ i",

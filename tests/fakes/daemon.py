@@ -302,7 +302,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
 def main() -> int:
     """The scripted daemon as a program."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("script", choices=(*SCRIPTS, "broken", "silent", "unwilling"))
+    parser.add_argument("script", choices=(*SCRIPTS, "broken", "silent", "mute", "unwilling"))
     parser.add_argument("--project-dir", required=True)
     parser.add_argument("--started-by", required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
@@ -315,6 +315,8 @@ def main() -> int:
         raise RuntimeError("tiltd is broken")
     if found.script == "silent":
         return 0
+    if found.script == "mute":
+        signal.pause()
     if found.script == "unwilling":
         os.write(found.ready_fd, handshake.encode(handshake.Failed("no room", "make room")))
         return 1

@@ -24,6 +24,11 @@ class Known:
             self._resources.pop(name, None)
 
     @property
+    def names(self) -> frozenset[str]:
+        """Of all resources, also of those that take no part."""
+        return frozenset(self._resources)
+
+    @property
     def resources(self) -> list[pb.Resource]:
         """Those that take part in the session, in the Tiltfile's order."""
         enabled = (r for r in self._resources.values() if r.enabled)

@@ -120,13 +120,18 @@ def _took(attempt: pb.Attempt) -> str:
     return f" in {style.duration(attempt.ended_at - attempt.started_at)}{parts}"
 
 
+def _succeeded(attempt: pb.Attempt) -> bool:
+    """A command came to its end; a served process has none, only a session that is over."""
+    return attempt.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED and attempt.work != "serve"
+
+
 def _done(target: pb.Target) -> str:
     match target.kind:
         case pb.TARGET_KIND_IMAGE if target.reused:
             return f"image {target.name} is there already ({target.reused})"
         case pb.TARGET_KIND_IMAGE:
             return f"image {target.name} built{_took(target.attempt)}"
-        case pb.TARGET_KIND_COMMAND if target.attempt.HasField("ended_at"):
+        case pb.TARGET_KIND_COMMAND if _succeeded(target.attempt):
             return f"command succeeded{_took(target.attempt)}"
         case _:
             return ""

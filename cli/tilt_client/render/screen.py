@@ -71,12 +71,14 @@ class Screen:
         self._spoke = now
         self._failed: dict[str, str] = {}
         self._width = 0
+        self._unknown = shown.resources
 
     def watched(self, answer: pb.WatchResponse, now: float) -> list[str]:
         """What an answer of Watch says that is new."""
         self.known.learn(answer)
         self._width = style.width(r.name for r in self.known.resources)
         out = [self._item(item) for item in self._news.items(answer, self.known, now)]
+        out += self._misspelt()
         if self._follow:
             for resource in answer.resources:
                 out += self._failure(resource)
@@ -86,7 +88,8 @@ class Screen:
 
     def logged(self, lines: Iterable[pb.LogLine], dropped: int = 0) -> list[str]:
         """Log lines as they are shown."""
-        out = [f"({style.count(dropped, 'line')} of the log came too fast)"] if dropped else []
+        lost = f"({style.count(dropped, 'log line')} dropped: they came too fast)"
+        out = [lost] if dropped else []
         for line in lines:
             self._tails.add(line)
             if self._filter.shows(line):
@@ -110,6 +113,14 @@ class Screen:
     def report(self) -> list[str]:
         """How it ended."""
         return report.lines(self.known, self._tails, self._look)
+
+    def _misspelt(self) -> list[str]:
+        """Names in the filter that no resource has, once the Tiltfile has told which there are."""
+        if self.known.session.tiltfile.phase != pb.TARGET_PHASE_DONE:
+            return []
+        unknown, self._unknown = self._unknown - self.known.names, frozenset[str]()
+        text = "warning: --log-resource: there is no resource"
+        return [self._look.paint(Tone.WARN, f"{text} {name}") for name in sorted(unknown)]
 
     def _prefixed(self, name: str, text: str) -> str:
         return self._look.prefix(name, self._width) + text
