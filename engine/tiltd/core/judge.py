@@ -71,12 +71,16 @@ def _failures(s: State, resource: desired.Resource) -> Iterator[Finding]:
                 yield failed_work(failed, failure.problem, final=failure.retry_at is None)
 
 
+WORK = "work."
+"""Rules of findings that tell of failed work; the work's own problem says the same."""
+
+
 def failed_work(node: str, problem: Problem, *, final: bool) -> Finding:
     """A failed try, as a finding about its node."""
     kind, _, name = node.partition("/")
     return Finding(
         Verdict.FAILED if final else Verdict.FAILING,
-        f"{kind}.{problem.code.value}",
+        f"{WORK}{problem.code.value}",
         (ObjectRef(kind.capitalize(), "", name),),
         message=str(problem),
         hint=problem.hint,
@@ -179,7 +183,8 @@ def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) ->
         progress = s.progress.get(command_node(resource.name))
         failed = progress is not None and progress.failure is not None
         if not failed:  # a failure has its finding already
-            yield local.command(resource.name, 0 if known.command_done else None)
+            running = progress is not None and progress.running is not None
+            yield _commanded(resource, known.command_done, running=running)
     if target.serve is not None:
         progress = s.progress.get(serve_node(resource.name))
         failed = progress is not None and progress.failure is not None
@@ -187,13 +192,23 @@ def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) ->
             yield _served(resource, target, known.serve)
 
 
+def _commanded(resource: desired.Resource, done: str, *, running: bool) -> Finding:
+    if done or running:
+        return local.command(resource.name, 0 if done else None)
+    return _pending(resource, "command.pending")
+
+
+def _pending(resource: desired.Resource, rule: str) -> Finding:
+    subject = (ObjectRef("Local", "", resource.name),)
+    message = f"{resource.name} has not been started yet"
+    return Finding(Verdict.PROGRESSING, rule, subject, message=message)
+
+
 def _served(
     resource: desired.Resource, target: desired.LocalTarget, status: ServeStatus | None
 ) -> Finding:
     if status is None:
-        subject = (ObjectRef("Local", "", resource.name),)
-        message = f"{resource.name} has not been started yet"
-        return Finding(Verdict.PROGRESSING, "serve.pending", subject, message=message)
+        return _pending(resource, "serve.pending")
     if target.readiness_probe is None:
         probe = local.Probe.NONE
     elif status.ready is None:

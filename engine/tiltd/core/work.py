@@ -41,8 +41,10 @@ def kind(action: Action) -> Work:
     match action:
         case LoadTiltfile():
             return Work.LOAD
-        case Connect() | Look():
+        case Connect():
             return Work.CONNECT
+        case Look():
+            return Work.LOOK
         case ReadInputs():
             return Work.READ
         case EnsureImage():

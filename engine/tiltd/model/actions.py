@@ -18,6 +18,7 @@ class Work(Enum):
 
     LOAD = "load"
     CONNECT = "connect"
+    LOOK = "look"
     READ = "read"
     BUILD = "build"
     APPLY = "apply"

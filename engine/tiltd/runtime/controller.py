@@ -29,6 +29,7 @@ from tiltd.runtime.workqueue import WorkQueue
 BOUNDS: Mapping[Work, int] = {
     Work.LOAD: 1,
     Work.CONNECT: 1,
+    Work.LOOK: 1,
     Work.READ: 4,
     Work.BUILD: 3,
     Work.APPLY: 40,

@@ -146,8 +146,6 @@ class Worker:
         log = self._logs.writer("", "tiltfile")
         loaded = await self._outside.tiltfiles.load(self._spec, context, log)
         self._logs.scrub(loaded.secrets)
-        for place, warning in loaded.project.warnings:
-            log.write(f"{place}: {warning}\n" if place else f"{warning}\n", level="warn")
         namespace = loaded.kube_context.namespace
         try:
             graph = await self._pool.run(graphs.build, loaded.project, namespace)
