@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiltd.core import jsonpath as core_jsonpath
 from tiltd.tiltfile import durations, json_text, jsonpath, versions, yaml_text
 from tiltd.tiltfile.mistakes import Mistake
 
@@ -144,7 +145,7 @@ def test_broken_json_is_told(text: str, said: str) -> None:
 )
 def test_a_jsonpath_finds_its_values(path: str, values: list[int]) -> None:
     body = {"a": {"b": 1}, "l": [{"x": 2}, {"x": 3}]}
-    assert list(jsonpath.find(body, jsonpath.parse(path))) == values
+    assert list(core_jsonpath.find(body, core_jsonpath.parse(path))) == values
 
 
 @pytest.mark.parametrize("path", ["", "{}", "{..a}", "{.a[?(@.b)]}", "{.a", "{range .a}"])

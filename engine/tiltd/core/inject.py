@@ -10,11 +10,11 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
-from tiltd.core import keys, podspec, reference
-from tiltd.model.desired import JSON, Image, Manifest
+from tiltd.core import jsonpath, keys, podspec, reference
+from tiltd.model.desired import JSON, Image, ImagePath, Manifest
 
 PROJECT_LABEL = "tilt.dev/project"
 KEY_ANNOTATION = "tilt.dev/key"
@@ -47,8 +47,8 @@ def render(manifest: Manifest, placements: tuple[tuple[Image, str], ...], label:
         label: the value of the project's label.
     """
     body = _copy(manifest.body)
-    for image, ref in placements:
-        _place(body, image, ref)
+    if placements:
+        _place(body, manifest, _Placements(placements))
     metadata = body.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), PROJECT_LABEL: label}
     key = keys.digest(body)
@@ -65,33 +65,74 @@ def _copy(value: Any) -> Any:
     return value
 
 
-def _place(body: JSON, image: Image, ref: str) -> None:
-    declared = reference.parse(image.name)
+class _Placements:
+    """Which of the images a text of a manifest means, and what to write instead.
+
+    A declaration with a tag means exactly that tag, one without means every tag that no other
+    declaration names (Tilt's rule).
+    """
+
+    def __init__(self, placements: tuple[tuple[Image, str], ...]) -> None:
+        declared = [(reference.parse(image.name), image, ref) for image, ref in placements]
+        self._declared = sorted(declared, key=lambda d: d[0].tag is None)
+
+    def find(self, text: object) -> tuple[Image, str] | None:
+        """The image that `text` names, and the reference to put there."""
+        if not isinstance(text, str):
+            return None
+        try:
+            named = reference.parse(text)
+        except reference.InvalidReferenceError:
+            return None  # the API server will say so, in its own words
+        for declared, image, ref in self._declared:
+            if reference.matches(declared, named):
+                return image, ref
+        return None
+
+    def in_env(self, text: object) -> str | None:
+        """Likewise for the value of an environment variable."""
+        found = self.find(text)
+        return found[1] if found is not None and found[0].match_in_env_vars else None
+
+
+def _place(body: dict[str, Any], manifest: Manifest, placements: _Placements) -> None:
     for template in podspec.templates(body):
         spec = podspec.section(template, "spec")
         for container in podspec.containers(spec):
-            _place_in_container(cast("dict[str, Any]", container), declared, image, ref)
+            _place_in_container(cast("dict[str, Any]", container), placements)
         for volume in podspec.rows(spec.get("volumes")):
             source = cast("dict[str, Any]", podspec.section(volume, "image"))
-            if names(declared, source.get("reference")):
-                source["reference"] = ref
+            if found := placements.find(source.get("reference")):
+                source["reference"] = found[1]
+    for path in manifest.image_paths:
+        change = partial(_placed_at, path=path, placements=placements)
+        jsonpath.replace(body, jsonpath.parse(path.path), change)
 
 
-def names(declared: reference.Reference, text: object) -> bool:
-    """Whether `text` (of a manifest) names the declared image."""
-    if not isinstance(text, str):
-        return False
-    try:
-        return reference.matches(declared, reference.parse(text))
-    except reference.InvalidReferenceError:
-        return False  # the API server will say so, in its own words
+def _placed_at(value: Any, *, path: ImagePath, placements: _Placements) -> Any:
+    """What stands at a path of `k8s_kind`: a reference, or an object with repository and tag."""
+    if not path.repo_field:
+        found = placements.find(value)
+        return found[1] if found else value
+    if not isinstance(value, Mapping):
+        return value
+    fields = cast("JSON", value)
+    repository, tag = fields.get(path.repo_field), fields.get(path.tag_field)
+    found = placements.find(f"{repository}:{tag}" if tag else repository)
+    if found is None:
+        return fields
+    placed = reference.parse(found[1])
+    written = {path.repo_field: placed.without_tag().familiar()}
+    if path.tag_field:
+        written[path.tag_field] = placed.tag or ""
+    else:
+        written[path.repo_field] = found[1]
+    return {**fields, **written}
 
 
-def _place_in_container(
-    container: dict[str, Any], declared: reference.Reference, image: Image, ref: str
-) -> None:
-    if names(declared, container.get("image")):
-        container["image"] = ref
+def _place_in_container(container: dict[str, Any], placements: _Placements) -> None:
+    if found := placements.find(container.get("image")):
+        image, container["image"] = found
         # The tag names the content: what is on the node under this tag is the same image.
         container["imagePullPolicy"] = "IfNotPresent"
         if image.entrypoint is not None:
@@ -99,7 +140,6 @@ def _place_in_container(
             container.pop("args", None)
         if image.container_args is not None:
             container["args"] = list(image.container_args)
-    if image.match_in_env_vars:
-        for env in podspec.rows(container.get("env")):
-            if names(declared, env.get("value")):
-                cast("dict[str, Any]", env)["value"] = ref
+    for env in podspec.rows(container.get("env")):
+        if ref := placements.in_env(env.get("value")):
+            cast("dict[str, Any]", env)["value"] = ref

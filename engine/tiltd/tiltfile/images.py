@@ -10,11 +10,10 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from tiltd.core import dockerfile, dockerfile_syntax, podspec, reference
+from tiltd.core import dockerfile, dockerfile_syntax, jsonpath, podspec, reference
 from tiltd.model.desired import CustomBuild, DockerBuild, Image, ImagePath
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Place
-from tiltd.tiltfile import jsonpath
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.objects import Entity
 
