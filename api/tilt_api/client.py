@@ -14,6 +14,7 @@ daemon they begin with what the new one has (`watch` says so: `reset` is set on 
 import contextlib
 import importlib
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -185,7 +186,10 @@ class Client:
         def ask() -> Iterable[pb.StreamLogsResponse]:
             nonlocal instance
             # Another daemon counts its lines from 1 again.
-            answering = self.info().instance_id if patience > 0 else instance
+            answering = instance
+            if patience > 0:
+                info = self.stub.GetInfo(pb.GetInfoRequest(), timeout=CALL)
+                answering = info.instance_id
             if instance and answering != instance:
                 seen.since = 0
             instance = answering
@@ -202,10 +206,10 @@ class Client:
     ) -> Stream[A]:
         def answers(stream: Stream[A]) -> Iterator[A]:
             while not stream.cancelled:
-                call = ask()
-                if isinstance(call, grpc.Call):
-                    stream.begun(call)
                 try:
+                    call = ask()
+                    if isinstance(call, grpc.Call):
+                        stream.begun(call)
                     for answer in call:
                         note(answer)
                         yield answer
@@ -221,11 +225,20 @@ class Client:
         return Stream(answers)
 
     def _await(self, patience: float, lost: grpc.RpcError) -> None:
-        """Wait until the daemon answers again."""
-        try:
-            self.stub.GetInfo(pb.GetInfoRequest(), timeout=patience, wait_for_ready=True)
-        except grpc.RpcError:
-            raise _translated(lost) from lost
+        """Wait until the daemon answers again.
+
+        The channel may not know yet that its connection is dead, and lose this call as well.
+        """
+        deadline = time.monotonic() + patience
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self.stub.GetInfo(pb.GetInfoRequest(), timeout=left, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if _code(error) not in _LOST:
+                    break
+            else:
+                return
+        raise _translated(lost) from lost
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from tilt_client.terminal import Terminal
 if TYPE_CHECKING:
     from tilt_client.running import Signals
 
-STOPPING = 0.8
+STOPPING = 0.6
 """Seconds until a session that was stopped is marked so; its work ends a little later."""
 SETTLING = 2.0
 """Seconds for the last log lines of a session that has ended."""
