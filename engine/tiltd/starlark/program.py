@@ -4,6 +4,7 @@ A compiled program contains no file name but the one given to `compile` or `load
 no predeclared names: which names exist is asked where it runs, before it runs.
 """
 
+import array
 import builtins
 import dataclasses
 import hashlib
@@ -26,6 +27,24 @@ _DIGEST = hashlib.sha256().digest_size
 UNIVERSAL = frozenset({*UNIVERSE, "print", "fail"})
 
 
+class Places:
+    """Line and byte of each instruction of a code object."""
+
+    __slots__ = ("_bytes", "_code", "_lines")
+
+    def __init__(self, code: types.CodeType) -> None:
+        self._code = code  # kept alive: it is known by its identity
+        self._lines, self._bytes = array.array("L"), array.array("L")
+        for line, _, byte, _ in code.co_positions():
+            self._lines.append(line or 1)
+            self._bytes.append(byte or 0)
+
+    def of(self, instruction: int) -> tuple[int, int]:
+        """The line, from 1, and the byte in it, from 0."""
+        index = instruction // 2
+        return self._lines[index], self._bytes[index]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Program:
     """A compiled file.
@@ -37,6 +56,9 @@ class Program:
     code: types.CodeType
     names: Names
     columns: source.Columns
+    _places: dict[int, Places] = dataclasses.field(
+        default_factory=dict[int, Places], repr=False, compare=False
+    )
 
     @property
     def exported(self) -> tuple[str, ...]:
@@ -46,6 +68,22 @@ class Program:
     def position(self, line: int, byte: int) -> Position:
         """The user's position for one of the code's."""
         return Position(self.file, line, self.columns.column(line, byte))
+
+    def place_of(self, code: types.CodeType, instruction: int) -> Position:
+        """The user's position of an instruction.
+
+        CPython tells the positions of a code object only by walking over all of them, which for a
+        long file is slow; so they are walked once.  Code objects are kept by identity: the program
+        holds all of its own for as long as it lives.
+
+        Args:
+            code: the program's own code, or that of a function in it.
+            instruction: the offset in its bytecode (`f_lasti`).
+        """
+        places = self._places.get(id(code))
+        if places is None:
+            places = self._places[id(code)] = Places(code)
+        return self.position(*places.of(instruction))
 
     def resolve(self, predeclared: Collection[str]) -> None:
         """Check that every name is defined.

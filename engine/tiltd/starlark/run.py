@@ -12,7 +12,6 @@ may call `cancel`; everything else belongs to the one that runs it.
 
 import dataclasses
 import inspect
-import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -214,7 +213,8 @@ def _described(frames: Iterator[tuple[types.FrameType, int]]) -> tuple[Frame, ..
         if THREAD not in frame.f_globals:
             continue
         code = frame.f_code
-        position = _position(frame.f_globals[_PROGRAM], code, instruction)
+        program: Program = frame.f_globals[_PROGRAM]
+        position = program.place_of(code, instruction)
         if code.co_name == _COMPREHENSION and result:
             # To its user a comprehension is a loop, not a call.
             result[-1] = Frame(position, result[-1].function)
@@ -225,9 +225,3 @@ def _described(frames: Iterator[tuple[types.FrameType, int]]) -> tuple[Frame, ..
 
 def _function(name: str) -> str:
     return "<toplevel>" if name == "<module>" else text.function_name(name)
-
-
-def _position(program: Program, code: types.CodeType, instruction: int) -> Position:
-    places = itertools.islice(code.co_positions(), instruction // 2, None)
-    line, _, byte, _ = next(places)
-    return program.position(line or 1, byte or 0)
