@@ -1,6 +1,7 @@
 """`tilt-client VERB`: imports the verb's module, runs it, and turns complaints into exit codes."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -23,7 +24,9 @@ class _Verb(Protocol):
 
 def main() -> int:
     """Run the command line of this process; the exit code."""
+    terminal.open_closed()
     try:
+        _here()
         return _run(sys.argv[1:])
     except Complaint as complaint:
         return complaint.code if _complain(complaint) else Exit.CLOSED
@@ -32,6 +35,15 @@ def main() -> int:
     except BrokenPipeError:
         terminal.abandon()
         return Exit.CLOSED
+
+
+def _here() -> None:
+    """Make sure that there is a working folder: every path on the command line starts there."""
+    try:
+        os.stat(".")  # noqa: PTH116 - pathlib costs 5 ms of start-up
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise Complaint("the current folder is gone", "go to another one") from error
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+from tilt_client.complaint import Complaint
+
 _PLAIN = str.maketrans({"│": "|", "✔": "ok:", "✘": "failed:", "→": "->", "·": ";", "•": "*"})
 
 
@@ -34,16 +36,31 @@ class Terminal:
 
         Raises:
             BrokenPipeError: nobody reads them any more.
+            Complaint: they can't be written: the disk is full.
         """
         text = "".join(f"{line}\n" for line in lines)
-        if text:
+        if not text:
+            return
+        try:
             self._stream.write(text.translate(_PLAIN) if self._plain else text)
             self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            abandon()
+            raise Complaint(f"the output can't be written: {error.strerror}") from error
 
 
 def standard(*, no_color: bool = False) -> Terminal:
     """The terminal of this process."""
     return Terminal(sys.stdout, os.environ, no_color=no_color)
+
+
+def open_closed() -> None:
+    """Give a process that was started without outputs (`>&-`) some that go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - as long as we live
 
 
 def abandon() -> None:

@@ -177,6 +177,38 @@ def test_a_reader_that_leaves_ends_it_quietly(place: Place) -> None:
         assert servicer.client_gone.wait(10)
 
 
+def test_a_process_without_outputs_still_has_an_exit_code(place: Place) -> None:
+    with place.serving(fake.Script((fake.End(pb.OUTCOME_TIMEOUT),))):
+        command = f"{sys.executable} -m tilt_client ci >&- 2>&-"
+        shell = ["sh", "-c", command]
+        done = subprocess.run(shell, cwd=place.project, env=place.env, check=False)
+    assert done.returncode == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_and_ends_the_session(place: Place) -> None:
+    steps = (fake.Say(("a line",), "web"), fake.AwaitStop())
+    with place.serving(fake.Script(steps)) as servicer, Path("/dev/full").open("w") as full:
+        with place.popen("ci", stdout=full.fileno()) as process:
+            _, err = process.communicate(timeout=30)
+        assert servicer.client_gone.wait(10)
+    assert (process.returncode, err) == (
+        1,
+        "tilt-client: the output can't be written: No space left on device\n",
+    )
+
+
+def test_a_working_folder_that_is_gone_is_told(place: Place) -> None:
+    gone = place.project / "gone"
+    gone.mkdir()
+    command = f"cd {gone}; rmdir {gone}; {sys.executable} -m tilt_client ci"
+    done = subprocess.run(
+        ["sh", "-c", command], env=place.env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("tilt-client: the current folder is gone\n")
+
+
 def test_colours_are_for_terminals(place: Place) -> None:
     with place.serving(fake.Script(HEALTHY)):
         coloured = on_terminal(place, "ci")
