@@ -38,6 +38,8 @@ class _ModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType],
     """Ends with a verdict."""
     MODE_UP: _Mode.ValueType  # 2
     """Keeps the app as the files say until it is stopped."""
+    MODE_DOWN: _Mode.ValueType  # 3
+    """Deletes what this project applied, in reverse order, and ends when it is gone."""
 
 class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
     """--- sessions ---"""
@@ -47,6 +49,8 @@ MODE_CI: Mode.ValueType  # 1
 """Ends with a verdict."""
 MODE_UP: Mode.ValueType  # 2
 """Keeps the app as the files say until it is stopped."""
+MODE_DOWN: Mode.ValueType  # 3
+"""Deletes what this project applied, in reverse order, and ends when it is gone."""
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
 
 class _Outcome:
@@ -57,7 +61,7 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     DESCRIPTOR: _descriptor.EnumDescriptor
     OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
     OUTCOME_HEALTHY: _Outcome.ValueType  # 1
-    """Everything healthy at one and the same moment."""
+    """Everything healthy at one and the same moment; MODE_DOWN: all gone that was to go."""
     OUTCOME_FAILED: _Outcome.ValueType  # 2
     """Something will not heal without a change."""
     OUTCOME_TILTFILE_ERROR: _Outcome.ValueType  # 3
@@ -69,7 +73,7 @@ class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 OUTCOME_HEALTHY: Outcome.ValueType  # 1
-"""Everything healthy at one and the same moment."""
+"""Everything healthy at one and the same moment; MODE_DOWN: all gone that was to go."""
 OUTCOME_FAILED: Outcome.ValueType  # 2
 """Something will not heal without a change."""
 OUTCOME_TILTFILE_ERROR: Outcome.ValueType  # 3
@@ -77,6 +81,39 @@ OUTCOME_TILTFILE_ERROR: Outcome.ValueType  # 3
 OUTCOME_TIMEOUT: Outcome.ValueType  # 4
 OUTCOME_CANCELLED: Outcome.ValueType  # 5
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+class _Fate:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fate.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FATE_UNSPECIFIED: _Fate.ValueType  # 0
+    FATE_PENDING: _Fate.ValueType  # 1
+    """Waits for its turn, or is being deleted."""
+    FATE_DELETED: _Fate.ValueType  # 2
+    FATE_ABSENT: _Fate.ValueType  # 3
+    """This project has no such object in the cluster: it was never applied, or somebody else's."""
+    FATE_KEPT: _Fate.ValueType  # 4
+    """Its annotation tilt.dev/down-policy says `keep`."""
+    FATE_NAMESPACE_KEPT: _Fate.ValueType  # 5
+    """A Namespace, and these were not asked for."""
+    FATE_FAILED: _Fate.ValueType  # 6
+
+class Fate(_Fate, metaclass=_FateEnumTypeWrapper): ...
+
+FATE_UNSPECIFIED: Fate.ValueType  # 0
+FATE_PENDING: Fate.ValueType  # 1
+"""Waits for its turn, or is being deleted."""
+FATE_DELETED: Fate.ValueType  # 2
+FATE_ABSENT: Fate.ValueType  # 3
+"""This project has no such object in the cluster: it was never applied, or somebody else's."""
+FATE_KEPT: Fate.ValueType  # 4
+"""Its annotation tilt.dev/down-policy says `keep`."""
+FATE_NAMESPACE_KEPT: Fate.ValueType  # 5
+"""A Namespace, and these were not asked for."""
+FATE_FAILED: Fate.ValueType  # 6
+Global___Fate: _TypeAlias = Fate  # noqa: Y015
 
 class _Verdict:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -382,6 +419,8 @@ class StartSessionRequest(_message.Message):
     ENV_FIELD_NUMBER: _builtins.int
     WORKING_DIR_FIELD_NUMBER: _builtins.int
     END_WITH_CLIENT_FIELD_NUMBER: _builtins.int
+    KEEP_GOING_FIELD_NUMBER: _builtins.int
+    DELETE_NAMESPACES_FIELD_NUMBER: _builtins.int
     tiltfile_path: _builtins.str
     """Absolute."""
     mode: Global___Mode.ValueType
@@ -393,6 +432,10 @@ class StartSessionRequest(_message.Message):
     """The client's working folder, absolute."""
     end_with_client: _builtins.bool
     """End the session when this call's client is gone (its Watch stream with the session's id broke)."""
+    keep_going: _builtins.bool
+    """MODE_CI: go on after a failure until nothing more can be done, then tell all failures."""
+    delete_namespaces: _builtins.bool
+    """MODE_DOWN: delete Namespaces too."""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -413,10 +456,12 @@ class StartSessionRequest(_message.Message):
         env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         working_dir: _builtins.str = ...,
         end_with_client: _builtins.bool = ...,
+        keep_going: _builtins.bool = ...,
+        delete_namespaces: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "end_with_client", b"end_with_client", "env", b"env", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,6 +543,9 @@ class Session(_message.Message):
     TILTFILE_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    KEEP_GOING_FIELD_NUMBER: _builtins.int
+    REMOVALS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     mode: Global___Mode.ValueType
     tiltfile_path: _builtins.str
@@ -511,6 +559,7 @@ class Session(_message.Message):
     """The session is over and all its log lines have been written: whoever has read the log up to
     here has read all of it.
     """
+    keep_going: _builtins.bool
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -531,6 +580,14 @@ class Session(_message.Message):
     def cluster(self) -> Global___Target:
         """Finding the cluster."""
 
+    @_builtins.property
+    def cancelled(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cancelled]:
+        """Work that the end of the session cut short."""
+
+    @_builtins.property
+    def removals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Removal]:
+        """MODE_DOWN: what became of each object."""
+
     def __init__(
         self,
         *,
@@ -549,16 +606,85 @@ class Session(_message.Message):
         tiltfile: Global___Target | None = ...,
         cluster: Global___Target | None = ...,
         settled: _builtins.bool = ...,
+        cancelled: _abc.Iterable[Global___Cancelled] | None = ...,
+        keep_going: _builtins.bool = ...,
+        removals: _abc.Iterable[Global___Removal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "cluster", b"cluster", "ended_at", b"ended_at", "limits", b"limits", "tiltfile", b"tiltfile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "args", b"args", "cluster", b"cluster", "context", b"context", "ended_at", b"ended_at", "id", b"id", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "outcome", b"outcome", "problems", b"problems", "settled", b"settled", "started_at", b"started_at", "tiltfile", b"tiltfile", "tiltfile_path", b"tiltfile_path", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "args", b"args", "cancelled", b"cancelled", "cluster", b"cluster", "context", b"context", "ended_at", b"ended_at", "id", b"id", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "outcome", b"outcome", "problems", b"problems", "removals", b"removals", "settled", b"settled", "started_at", b"started_at", "tiltfile", b"tiltfile", "tiltfile_path", b"tiltfile_path", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ended_at: _TypeAlias = _typing.Literal["ended_at"]  # noqa: Y015
     _WhichOneofArgType__ended_at: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ended_at) -> _WhichOneofReturnType__ended_at | None: ...
 
 Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class Cancelled(_message.Message):
+    """A piece of work that was cancelled because the session ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The target's id, as in Target."""
+    name: _builtins.str
+    """The target, for people."""
+    work: _builtins.str
+    """`build`, `apply`, `command` …"""
+    resource: _builtins.str
+    """The resource that it was done for; empty if several."""
+    seconds: _builtins.float
+    """How long it had been running."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        work: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "resource", b"resource", "seconds", b"seconds", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cancelled: _TypeAlias = Cancelled  # noqa: Y015
+
+@_typing.final
+class Removal(_message.Message):
+    """What a session with MODE_DOWN does with one object."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    fate: Global___Fate.ValueType
+    @_builtins.property
+    def object(self) -> Global___ObjectRef: ...
+    def __init__(
+        self,
+        *,
+        object: Global___ObjectRef | None = ...,
+        resource: _builtins.str = ...,
+        fate: Global___Fate.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fate", b"fate", "object", b"object", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Removal: _TypeAlias = Removal  # noqa: Y015
 
 @_typing.final
 class Resource(_message.Message):
@@ -577,6 +703,9 @@ class Resource(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
+    READY_AT_FIELD_NUMBER: _builtins.int
+    PODS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: Global___ResourceKind.ValueType
     enabled: _builtins.bool
@@ -588,6 +717,10 @@ class Resource(_message.Message):
     """One line for people: what it does or waits for, or why it failed."""
     order: _builtins.int
     """Its place in the Tiltfile's order."""
+    started_at: _builtins.float
+    """When its first object was applied or found as wanted, or its command began."""
+    ready_at: _builtins.float
+    """When it was ready for the first time in this session."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -604,6 +737,10 @@ class Resource(_message.Message):
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Target]: ...
     @_builtins.property
     def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___Link]: ...
+    @_builtins.property
+    def pods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pod]:
+        """Its pods that are there, oldest first."""
+
     def __init__(
         self,
         *,
@@ -620,14 +757,104 @@ class Resource(_message.Message):
         targets: _abc.Iterable[Global___Target] | None = ...,
         links: _abc.Iterable[Global___Link] | None = ...,
         order: _builtins.int = ...,
+        started_at: _builtins.float | None = ...,
+        ready_at: _builtins.float | None = ...,
+        pods: _abc.Iterable[Global___Pod] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at", "_started_at", b"_started_at", "hold", b"hold", "ready_at", b"ready_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_init", b"auto_init", "enabled", b"enabled", "findings", b"findings", "hold", b"hold", "kind", b"kind", "labels", b"labels", "links", b"links", "name", b"name", "order", b"order", "resource_deps", b"resource_deps", "status", b"status", "targets", b"targets", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at", "_started_at", b"_started_at", "auto_init", b"auto_init", "enabled", b"enabled", "findings", b"findings", "hold", b"hold", "kind", b"kind", "labels", b"labels", "links", b"links", "name", b"name", "order", b"order", "pods", b"pods", "ready_at", b"ready_at", "resource_deps", b"resource_deps", "started_at", b"started_at", "status", b"status", "targets", b"targets", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ready_at: _TypeAlias = _typing.Literal["ready_at"]  # noqa: Y015
+    _WhichOneofArgType__ready_at: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at"]  # noqa: Y015
+    _WhichOneofReturnType__started_at: _TypeAlias = _typing.Literal["started_at"]  # noqa: Y015
+    _WhichOneofArgType__started_at: _TypeAlias = _typing.Literal["_started_at", b"_started_at"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ready_at) -> _WhichOneofReturnType__ready_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__started_at) -> _WhichOneofReturnType__started_at | None: ...
+
+Global___Resource: _TypeAlias = Resource  # noqa: Y015
+
+@_typing.final
+class Pod(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    CONTAINERS_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    name: _builtins.str
+    uid: _builtins.str
+    phase: _builtins.str
+    """Pending, Running, Succeeded, Failed; Terminating while it is being deleted."""
+    created_at: _builtins.float
+    node: _builtins.str
+    @_builtins.property
+    def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]: ...
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        name: _builtins.str = ...,
+        uid: _builtins.str = ...,
+        phase: _builtins.str = ...,
+        created_at: _builtins.float | None = ...,
+        node: _builtins.str = ...,
+        containers: _abc.Iterable[Global___Container] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created_at", b"_created_at", "created_at", b"created_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created_at", b"_created_at", "containers", b"containers", "created_at", b"created_at", "name", b"name", "namespace", b"namespace", "node", b"node", "phase", b"phase", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__created_at: _TypeAlias = _typing.Literal["created_at"]  # noqa: Y015
+    _WhichOneofArgType__created_at: _TypeAlias = _typing.Literal["_created_at", b"_created_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__created_at) -> _WhichOneofReturnType__created_at | None: ...
+
+Global___Pod: _TypeAlias = Pod  # noqa: Y015
+
+@_typing.final
+class Container(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    RESTARTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    image: _builtins.str
+    init: _builtins.bool
+    ready: _builtins.bool
+    restarts: _builtins.int
+    state: _builtins.str
+    """waiting, running or terminated."""
+    reason: _builtins.str
+    """Kubernetes' own word for a state that is not `running`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        image: _builtins.str = ...,
+        init: _builtins.bool = ...,
+        ready: _builtins.bool = ...,
+        restarts: _builtins.int = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "init", b"init", "name", b"name", "ready", b"ready", "reason", b"reason", "restarts", b"restarts", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Resource: _TypeAlias = Resource  # noqa: Y015
+Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final
 class Link(_message.Message):
@@ -817,6 +1044,7 @@ class Finding(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     SIGNAL_FIELD_NUMBER: _builtins.int
     HINT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     rule: _builtins.str
     """pod.crash-loop …, listed in docs/health.md"""
@@ -836,6 +1064,10 @@ class Finding(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClusterEvent]:
+        """Warning events about the objects of the chain, oldest first; of a finding that is no success."""
+
     def __init__(
         self,
         *,
@@ -851,10 +1083,11 @@ class Finding(_message.Message):
         exit_code: _builtins.int | None = ...,
         signal: _builtins.int | None = ...,
         hint: _builtins.str = ...,
+        events: _abc.Iterable[Global___ClusterEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "exit_code", b"exit_code", "signal", b"signal", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "chain", b"chain", "exit_code", b"exit_code", "hint", b"hint", "message", b"message", "observed", b"observed", "reason", b"reason", "rule", b"rule", "signal", b"signal", "since", b"since", "until", b"until", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "chain", b"chain", "events", b"events", "exit_code", b"exit_code", "hint", b"hint", "message", b"message", "observed", b"observed", "reason", b"reason", "rule", b"rule", "signal", b"signal", "since", b"since", "until", b"until", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -874,6 +1107,53 @@ class Finding(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__until) -> _WhichOneofReturnType__until | None: ...
 
 Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class ClusterEvent(_message.Message):
+    """An Event of the cluster."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    message: _builtins.str
+    count: _builtins.int
+    """How often it was seen."""
+    first_seen: _builtins.float
+    last_seen: _builtins.float
+    @_builtins.property
+    def object(self) -> Global___ObjectRef:
+        """What it is about."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        object: Global___ObjectRef | None = ...,
+        count: _builtins.int = ...,
+        first_seen: _builtins.float | None = ...,
+        last_seen: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_seen", b"_first_seen", "_last_seen", b"_last_seen", "first_seen", b"first_seen", "last_seen", b"last_seen", "object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_seen", b"_first_seen", "_last_seen", b"_last_seen", "count", b"count", "first_seen", b"first_seen", "last_seen", b"last_seen", "message", b"message", "object", b"object", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_seen: _TypeAlias = _typing.Literal["first_seen"]  # noqa: Y015
+    _WhichOneofArgType__first_seen: _TypeAlias = _typing.Literal["_first_seen", b"_first_seen"]  # noqa: Y015
+    _WhichOneofReturnType__last_seen: _TypeAlias = _typing.Literal["last_seen"]  # noqa: Y015
+    _WhichOneofArgType__last_seen: _TypeAlias = _typing.Literal["_last_seen", b"_last_seen"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_seen) -> _WhichOneofReturnType__first_seen | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_seen) -> _WhichOneofReturnType__last_seen | None: ...
+
+Global___ClusterEvent: _TypeAlias = ClusterEvent  # noqa: Y015
 
 @_typing.final
 class ObjectRef(_message.Message):
@@ -921,6 +1201,8 @@ class Problem(_message.Message):
     HINT_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """For machines: tiltfile, usage, build, push, apply, health, command, timeout …"""
     message: _builtins.str
@@ -932,7 +1214,13 @@ class Problem(_message.Message):
     detail: _builtins.str
     """What belongs below the sentence: a traceback, a server's own words."""
     resource: _builtins.str
-    """The resource that it belongs to, if any."""
+    """The resource that it belongs to; empty if none or several."""
+    rule: _builtins.str
+    """The rule of the finding that tells it (`image.not-found`), for `health`."""
+    @_builtins.property
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All resources that it concerns, in the Tiltfile's order: one cause may have many victims."""
+
     def __init__(
         self,
         *,
@@ -944,10 +1232,12 @@ class Problem(_message.Message):
         hint: _builtins.str = ...,
         detail: _builtins.str = ...,
         resource: _builtins.str = ...,
+        resources: _abc.Iterable[_builtins.str] | None = ...,
+        rule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "column", b"column", "detail", b"detail", "file", b"file", "hint", b"hint", "line", b"line", "message", b"message", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "column", b"column", "detail", b"detail", "file", b"file", "hint", b"hint", "line", b"line", "message", b"message", "resource", b"resource", "resources", b"resources", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
