@@ -44,7 +44,9 @@ def watched(project: Project) -> frozenset[str]:
     for image in project.images:
         match image.build:
             case DockerBuild(context=context, dockerfile=dockerfile):
-                paths |= {context, dockerfile} - {""}
+                paths.add(context)
+                if dockerfile:
+                    paths |= {dockerfile, f"{dockerfile}.dockerignore"}
             case CustomBuild(deps=deps):
                 paths |= set(deps)
     for resource in project.resources:
@@ -61,7 +63,9 @@ def within(path: str, folder: str) -> bool:
 def _build_hit(build: DockerBuild | CustomBuild, paths: list[str]) -> bool:
     match build:
         case DockerBuild():
-            if build.dockerfile in paths:
+            # The files of ignores count whatever they and `only` say about themselves.
+            beside = {build.dockerfile, f"{build.dockerfile}.dockerignore"}
+            if not (beside | {posixpath.join(build.context, ".dockerignore")}).isdisjoint(paths):
                 return True
             chosen = dockerignore.context_filter(
                 build.context, ignore=build.ignore, only_paths=build.only

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from tiltd.core import graph as graphs
 from tiltd.core import health as rules
-from tiltd.core import limits, live, podspec
+from tiltd.core import keys, limits, live, podspec
 from tiltd.core.health import local, stability
 from tiltd.model import desired
 from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
@@ -12,7 +13,6 @@ from tiltd.model.names import (
     ResourceName,
     command_node,
     object_node,
-    resource_node,
     serve_node,
 )
 from tiltd.model.observed import ServeStatus, Uid
@@ -62,13 +62,11 @@ def _clock(s: State, now: float) -> rules.Clock:
 
 def _failures(s: State, resource: desired.Resource) -> Iterator[Finding]:
     """Work for this resource that failed: builds, applies, commands."""
-    for node in s.graph.dependencies.get(resource_node(resource.name), ()):
-        above = [n for n in s.graph.dependencies.get(node, ()) if n.startswith("image/")]
-        for failed in (node, *above):
-            progress = s.progress.get(failed)
-            if progress is not None and progress.failure is not None:
-                failure = progress.failure
-                yield failed_work(failed, failure.problem, final=failure.retry_at is None)
+    for node in sorted(graphs.made_of(s.graph, resource.name)):
+        progress = s.progress.get(node)
+        if progress is not None and progress.failure is not None:
+            failure = progress.failure
+            yield failed_work(node, failure.problem, final=failure.retry_at is None)
 
 
 WORK = "work."
@@ -184,15 +182,19 @@ def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) ->
         failed = progress is not None and progress.failure is not None
         if not failed:  # a failure has its finding already
             running = progress is not None and progress.running is not None
-            yield _commanded(resource, known.command_done, running=running)
+            # Done once is not done again: a trigger or a changed file asks for another run.
+            done = known.command_done == keys.command_key(target.cmd, known.generation)
+            yield _commanded(resource, done=done, running=running)
     if target.serve is not None:
         progress = s.progress.get(serve_node(resource.name))
         failed = progress is not None and progress.failure is not None
         if not failed:
-            yield _served(resource, target, known.serve)
+            wanted = keys.command_key(target.serve, known.generation)
+            current = known.serve is not None and known.serve.key == wanted
+            yield _served(resource, target, known.serve if current else None)
 
 
-def _commanded(resource: desired.Resource, done: str, *, running: bool) -> Finding:
+def _commanded(resource: desired.Resource, *, done: bool, running: bool) -> Finding:
     if done or running:
         return local.command(resource.name, 0 if done else None)
     return _pending(resource, "command.pending")

@@ -6,6 +6,7 @@ machines with the same files agree.
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping
 
 from tiltd.model.desired import Command, CustomBuild, DockerBuild, Image
@@ -34,8 +35,8 @@ def image_key(
                 "target": build.target,
                 "platform": build.platform,
                 "network": build.network,
-                "secret": sorted(build.secret),
-                "ssh": sorted(build.ssh),
+                "secret": sorted(map(_secret_id, build.secret)),
+                "ssh": sorted(s.partition("=")[0] for s in build.ssh),
                 "hosts": sorted(build.extra_hosts),
             }
         case CustomBuild() as build:
@@ -48,6 +49,17 @@ def image_key(
     return digest(
         {"options": options, "inputs": inputs, "bases": {str(k): v for k, v in bases.items()}}
     )
+
+
+def _secret_id(secret: str) -> str:
+    """`id=token,src=/home/me/token` is known by its id alone: a path differs between machines.
+
+    Without an id, the name of the file or variable is the id (`docker build --secret`).
+    """
+    fields = dict(f.partition("=")[::2] for f in secret.split(","))
+    given = fields.get("id")
+    source = next((fields[k] for k in ("src", "source", "env") if k in fields), secret)
+    return given or posixpath.basename(source)
 
 
 def tag(key: str) -> str:

@@ -24,7 +24,7 @@ from tiltd.model.names import (
     resource_node,
     serve_node,
 )
-from tiltd.model.state import State
+from tiltd.model.state import Mode, State
 
 
 def wake(old: State, new: State, event: events.Event) -> frozenset[NodeName]:
@@ -40,20 +40,24 @@ def everyone(s: State) -> frozenset[NodeName]:
 def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
     match event:
         case events.AttemptStarted(node=node):
-            return (node, *_peers(new, node))
+            return (node, *_judges(new, node), *_peers(new, node))
         case events.AttemptEnded(node=node):
-            judges = (resource_node(n) for n in graphs.works_for(new.graph, node))
-            return (node, *new.graph.dependents.get(node, ()), *judges, *_peers(new, node))
+            below = new.graph.dependents.get(node, ())
+            return (node, *below, *_judges(new, node), *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
         case events.SessionSettled():
             return ()
         case events.ObjectApplied(id=name):
             return (*_below(new, object_node(name)), *_users(new, object_node(name)))
+        case events.ObjectRemoved(id=name):
+            return (object_node(name), *_before(new, object_node(name)))
+        case events.Unreadable():
+            return (n for n in new.wanted if n.startswith("object/")) if _down(new) else ()
         case events.CommandDone(resource=name):
-            return _below(new, command_node(name))
+            return (resource_node(name), *_below(new, command_node(name)))
         case events.ServeChanged(resource=name):
-            return _below(new, serve_node(name))
+            return (resource_node(name), *_below(new, serve_node(name)))
         case events.HealthJudged(resource=name):
             first = new.resources[name].ready_once and not (
                 name in old.resources and old.resources[name].ready_once
@@ -101,6 +105,24 @@ def _changed(old: State, new: State) -> Iterator[NodeName]:
             yield from _below(new, object_node(lost))
     if old.found is not new.found:
         yield from (object_node(i) for i in old.found.keys() - new.found.keys())
+
+
+def _judges(s: State, node: NodeName) -> Iterator[NodeName]:
+    """Who judges what a node is a part of."""
+    return (resource_node(n) for n in graphs.works_for(s.graph, node))
+
+
+def _down(s: State) -> bool:
+    return s.session is not None and s.session.spec.mode is Mode.DOWN
+
+
+def _before(s: State, node: NodeName) -> Iterator[NodeName]:
+    """The objects that a node waits for, through resources: in reverse, those go after it."""
+    for first in s.graph.dependencies.get(node, ()):
+        if first.startswith("resource/"):
+            yield from s.graph.dependencies.get(first, ())
+        else:
+            yield first
 
 
 def _users(s: State, node: NodeName) -> Iterator[NodeName]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import limits
+from tiltd.core import judge, limits
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Hold, Record
 from tiltd.model.events import SessionEnded
@@ -78,7 +78,22 @@ def _problems(s: State) -> Iterator[Problem]:
             yield replace(problem, resource=_owner(s, node))
     for name in s.graph.resources:
         if name in s.active:
+            yield from _stuck(s, name)
             yield from _verdict(s, name)
+
+
+def _stuck(s: State, name: ResourceName) -> Iterator[Problem]:
+    """It waits for a resource that nobody starts; in `ci` nobody is there to do it."""
+    resource = s.graph.resources[name]
+    for other in resource.resource_deps:
+        if other in s.resources and other not in s.active and not s.resources[other].ready_once:
+            yield Problem(
+                Code.TILTFILE,
+                f"{name} depends on {other}, which does not start by itself",
+                place=resource.place,
+                hint=f"take auto_init=False from {other}, or {other} out of its resource_deps",
+                resource=name,
+            )
 
 
 def _failure(s: State, node: NodeName) -> Problem | None:
@@ -113,7 +128,6 @@ def _verdict(s: State, name: ResourceName) -> Iterator[Problem]:
     health = s.resources[name].health
     if health is None or health.verdict is not Verdict.FAILED:
         return
-    own = ("image.", "object.apply", "command.command")
     for finding in health.findings:
-        if finding.verdict is Verdict.FAILED and not finding.rule.startswith(own):
+        if finding.verdict is Verdict.FAILED and not finding.rule.startswith(judge.WORK):
             yield Problem(Code.HEALTH, finding.message, hint=finding.hint, resource=name)
