@@ -484,13 +484,24 @@ _STRICT: dict[str, Obj] = {
         },
     ),
     "a quota": _obj(
-        "v1", "ResourceQuota", "quota", spec={"hard": {"pods": 100, "requests.cpu": "10000m"}}
+        "v1",
+        "ResourceQuota",
+        "quota",
+        spec={"hard": {"count/services": 100, "requests.storage": "10240Mi"}},
     ),
     "limits": _obj(
         "v1",
         "LimitRange",
         "limits",
-        spec={"limits": [{"type": "Container", "max": {"cpu": "64000m"}, "min": {"memory": "0"}}]},
+        spec={
+            "limits": [
+                {
+                    "type": "PersistentVolumeClaim",
+                    "max": {"storage": "1024Gi"},
+                    "min": {"storage": "0"},
+                }
+            ]
+        },
     ),
     "a pod": _obj(
         "v1",

@@ -4,14 +4,14 @@ It explains differences; whether there is one at all is told by keys, at a hundr
 deepdiff takes a fifth of a second to import, so that happens at the first difference.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tiltd.core import normalise
 
-_STEP = re.compile(r"\['([^']*)'\]|\[\"([^\"]*)\"\]|\[(\d+)\]")
+# kubectl keeps a copy of the whole object there.
+_COPY = "metadata.annotations.kubectl.kubernetes.io/last-applied-configuration"
 _SHOWN = 60
 _OWN = ("metadata.annotations.tilt.dev/key", "metadata.labels.tilt.dev/project")
 
@@ -34,6 +34,8 @@ def between(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[Change
     from deepdiff import DeepDiff  # noqa: PLC0415 - see the module
 
     left, right = normalise.pair(live, desired)
+    if left == right:
+        return ()
     found = DeepDiff(left, right, view="tree", ignore_numeric_type_changes=True)
     secret = desired.get("kind") == "Secret"
     groups = cast("dict[str, list[Any]]", found)
@@ -42,17 +44,12 @@ def between(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[Change
 
 
 def _change(item: Any, *, secret: bool) -> Change:
-    path = _path(str(item.path()))
+    path = ".".join(str(step) for step in item.path(output_format="list"))
     old, new = _side(item.t1), _side(item.t2)
-    if (secret and path.startswith(("data.", "stringData."))) or path in {"data", "stringData"}:
+    if secret and (path.startswith(_COPY) or path.split(".")[0] in {"data", "stringData"}):
         old = old if old is None else "(secret)"
         new = new if new is None else "(secret, changed)"
     return Change(path, old, new)
-
-
-def _path(text: str) -> str:
-    steps = [a or b or c for a, b, c in _STEP.findall(text)]
-    return ".".join(steps)
 
 
 def _side(value: Any) -> Any:

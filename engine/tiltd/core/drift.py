@@ -7,24 +7,20 @@ every field that we sent; the values need not be looked at, and nothing has to b
 
 Paths in managedFields are trees of `f:name` (a field), `k:{…}` (a list item by its keys),
 `v:…` (a set's value) and `.` (the thing itself); what has no tree below it is held as a whole.
+
+An empty list that is merged by keys leaves no trace there, since it holds nothing; one that is
+replaced as a whole does.  So an empty list that we don't hold counts as untouched unless somebody
+else holds it as a whole.  A `null` asks for nothing, as in every apply.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from tiltd.core import podspec
+from tiltd.core import normalise, podspec
 from tiltd.model.desired import JSON
 
 MANAGER = "tiltd"
-# The API server takes these from the sent object before it notes who set what.
-_NOT_MANAGED = frozenset({"apiVersion", "kind", "status"})
-_NOT_MANAGED_METADATA = frozenset(
-    {
-        *("name", "namespace", "creationTimestamp", "selfLink", "uid", "resourceVersion"),
-        *("generation", "managedFields", "clusterName", "generateName", "deletionTimestamp"),
-    }
-)
 
 
 def untouched(sent: JSON, live: JSON) -> bool:
@@ -32,51 +28,54 @@ def untouched(sent: JSON, live: JSON) -> bool:
 
     When in doubt it says no: an apply too many is only a little slow.
     """
-    entries = podspec.rows(podspec.section(live, "metadata").get("managedFields"))
-    ours = [
-        podspec.section(e, "fieldsV1")
-        for e in entries
-        if e.get("manager") == MANAGER
-        and e.get("operation") == "Apply"
-        and not e.get("subresource")
+    entries = [
+        e
+        for e in podspec.rows(podspec.section(live, "metadata").get("managedFields"))
+        if not e.get("subresource") or e.get("subresource") == "scale"
     ]
-    if len(ours) != 1:
-        return False
-    fields = {k: v for k, v in sent.items() if k not in _NOT_MANAGED and k != "metadata"}
-    metadata = podspec.section(sent, "metadata")
-    fields["metadata"] = {k: v for k, v in metadata.items() if k not in _NOT_MANAGED_METADATA}
-    return _holds_map(ours[0], fields)
+    ours = [e for e in entries if e.get("manager") == MANAGER and e.get("operation") == "Apply"]
+    if len(ours) != 1 or "stringData" in sent:
+        return False  # the account of `stringData` says nothing about `data`
+    others = [podspec.section(e, "fieldsV1") for e in entries if e is not ours[0]]
+    return _holds_map(podspec.section(ours[0], "fieldsV1"), normalise.owned(sent), others)
 
 
-def _holds_map(held: JSON, fields: JSON) -> bool:
+def _holds_map(held: JSON, fields: JSON, others: Sequence[JSON]) -> bool:
     return all(
-        _holds(held.get(f"f:{name}"), value) for name, value in fields.items() if value is not None
+        _holds(held.get(f"f:{name}"), value, _below(others, f"f:{name}"))
+        for name, value in fields.items()
+        if value is not None
     )
 
 
-def _holds(held: object, value: object) -> bool:
+def _below(others: Sequence[JSON], step: str) -> list[JSON]:
+    return [cast("JSON", o[step]) for o in others if isinstance(o.get(step), Mapping)]
+
+
+def _holds(held: object, value: object, others: Sequence[JSON]) -> bool:
     if not isinstance(held, Mapping):
-        return False
+        return value == [] and all(set(tree) > {"."} for tree in others)
     tree = cast("JSON", held)
-    if set(tree) <= {"."}:
+    if not tree:
         return True  # a scalar, or a map or list that is held as a whole
     if isinstance(value, Mapping):
-        return _holds_map(tree, cast("JSON", value))
+        return _holds_map(tree, cast("JSON", value), others)
     if isinstance(value, list):
-        return _holds_list(tree, cast("list[object]", value))
+        return _holds_list(tree, cast("list[object]", value), others)
     return False
 
 
-def _holds_list(held: JSON, values: Sequence[object]) -> bool:
+def _holds_list(held: JSON, values: Sequence[object], others: Sequence[JSON]) -> bool:
     items = {k: v for k, v in held.items() if k.startswith("k:")}
     if items:
-        found = [_item(items, value) for value in values]
+        found = [_item(items, value, others) for value in values]
         return len(items) == len(values) and all(found)
     members = {k[2:] for k in held if k.startswith("v:")}
-    return members == {json.dumps(v, separators=(",", ":")) for v in values}
+    wanted = {json.dumps(v, separators=(",", ":"), ensure_ascii=False) for v in values}
+    return members == wanted
 
 
-def _item(items: JSON, value: object) -> bool:
+def _item(items: JSON, value: object, others: Sequence[JSON]) -> bool:
     """Whether the item of an associative list is held: the entry whose keys it has."""
     if not isinstance(value, Mapping):
         return False
@@ -85,5 +84,5 @@ def _item(items: JSON, value: object) -> bool:
         keys = cast("JSON", json.loads(name[2:]))
         # A key that was not sent was defaulted by the server (a port's protocol).
         if all(row.get(k, default) == default for k, default in keys.items()):
-            return _holds(tree, row)
+            return _holds(tree, row, _below(others, name))
     return False

@@ -8,6 +8,7 @@ an annotation with its key, by which the next run sees that nothing has to be do
 
 import posixpath
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -49,11 +50,31 @@ def render(manifest: Manifest, placements: tuple[tuple[Image, str], ...], label:
     body = _copy(manifest.body)
     if placements:
         _place(body, manifest, _Placements(placements))
+    if body.get("kind") == "Secret":
+        _encode(body)
     metadata = body.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), PROJECT_LABEL: label}
     key = keys.digest(body)
     metadata["annotations"] = {**(metadata.get("annotations") or {}), KEY_ANNOTATION: key}
     return Rendered(body, key)
+
+
+def _encode(body: dict[str, Any]) -> None:
+    """Put `stringData` into `data`, as the API server does.
+
+    Done here because the server's account of fields knows `stringData` and not what became of it:
+    a key that goes from it would stay in `data`, and somebody else's change would not show.  What
+    is no text is left for the server to refuse.
+    """
+    plain: object = body.get("stringData")
+    data: object = body.get("data") or {}
+    if not isinstance(plain, dict) or not isinstance(data, dict):
+        return
+    texts = cast("dict[object, object]", plain)
+    encoded = {k: b64encode(v.encode()).decode() for k, v in texts.items() if isinstance(v, str)}
+    if len(encoded) == len(texts):
+        body["data"] = {**cast("dict[object, object]", data), **encoded}
+        del body["stringData"]
 
 
 def _copy(value: Any) -> Any:
