@@ -146,11 +146,22 @@ ClusterListener = Callable[[tuple[JSON, ...], tuple[Uid, ...]], None]
 """Told on the event loop: objects seen (whole), uids gone."""
 
 
+Unreadable = Callable[[Scope, str], None]
+"""Told on the event loop: what the cluster does not let us read, and its words."""
+
+LOG_KIND = "Pod/log"
+"""The kind in the scope of logs that may not be read."""
+
+
 class Cluster(Protocol):
     """One Kubernetes cluster, once `connect` has found it."""
 
     async def connect(self, spec: SessionSpec, context: KubeContext) -> ClusterInfo:
         """Find the cluster: credentials, version, clock, registry."""
+        ...
+
+    def tell_unreadable(self, listener: Unreadable) -> None:
+        """From now on tell what may not be listed, watched or read; repeatedly, perhaps."""
         ...
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
@@ -165,7 +176,7 @@ class Cluster(Protocol):
         ...
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
-        """Delete and wait until gone; what is not there is no error."""
+        """Delete and wait until gone, with the pods of workloads; what is not there is no error."""
         ...
 
     def follow(self, scopes: frozenset[Scope], listener: ClusterListener) -> None:

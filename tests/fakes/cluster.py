@@ -91,8 +91,11 @@ class FakeCluster:
         self.label, self.delay, self.epoch = label, delay, epoch
         self.objects: dict[Uid, Obj] = {}
         self.errors: defaultdict[str, deque[Exception]] = defaultdict(deque)
+        self.delete_errors: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self.connect_errors: deque[Exception] = deque()
         self.info = ClusterInfo(KubeContext(), "v1.36.0")
+        self.forbidden: set[str] = set()
+        self._unreadable: ports.Unreadable = _unheard
         self.applied: list[str] = []
         self.recreated: list[str] = []
         self.deleted: list[str] = []
@@ -138,14 +141,21 @@ class FakeCluster:
         )
         return self.info
 
+    def tell_unreadable(self, listener: ports.Unreadable) -> None:
+        """See `ports.Cluster`."""
+        self._unreadable = listener
+
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
         await asyncio.sleep(self.delay)
+        for scope in sorted(scopes):
+            if scope.kind in self.forbidden:
+                self._unreadable(scope, f"cannot list {scope.kind}")
         return tuple(
             FoundObject(_id(body), {**copy.deepcopy(body), "metadata": self._managed(uid, body)})
             for scope in sorted(scopes)
             for uid, body in self.objects.items()
-            if self._covers(scope, body)
+            if self._covers(scope, body) and scope.kind not in self.forbidden
         )
 
     async def apply(self, body: JSON, seconds: float) -> ports.AppliedObject:
@@ -168,6 +178,8 @@ class FakeCluster:
         await asyncio.sleep(self.delay)
         for body in bodies:
             live = self._find(self._placed(_plain(body)))
+            if errors := self.delete_errors[title(body)]:
+                raise errors.popleft()
             if live is not None:
                 self.remove(live)
 
@@ -452,6 +464,10 @@ class FakeCluster:
 def title(body: JSON) -> str:
     """`Deployment/web`: the key in `errors`, and what `applied` and `deleted` list."""
     return f"{body['kind']}/{body['metadata'].get('name') or body['metadata'].get('generateName')}"
+
+
+def _unheard(_scope: Scope, _words: str) -> None:
+    """Until somebody listens."""
 
 
 def _nobody(_seen: object, _gone: object) -> None:

@@ -78,7 +78,13 @@ class World:
         return self.store.state
 
     async def start(
-        self, project: Project | None = None, mode: Mode = Mode.CI, **limits: float
+        self,
+        project: Project | None = None,
+        mode: Mode = Mode.CI,
+        *,
+        keep_going: bool = False,
+        delete_namespaces: bool = False,
+        **limits: float,
     ) -> None:
         """Start a session on `project`."""
         if project is not None:
@@ -90,6 +96,8 @@ class World:
             "/src/shop/Tiltfile",
             env={"HOME": "/nowhere"},
             limits=LimitOverrides(**limits),  # type: ignore[arg-type]
+            keep_going=keep_going,
+            delete_namespaces=delete_namespaces,
         )
         await self.sessions.start(spec)
 
@@ -100,9 +108,11 @@ class World:
                 return state.session.ended
         raise AssertionError("the store was closed")
 
-    async def ci(self, project: Project | None = None, **limits: float) -> Ended:
+    async def ci(
+        self, project: Project | None = None, *, keep_going: bool = False, **limits: float
+    ) -> Ended:
         """Run a session to its verdict, and until it is settled."""
-        await self.start(project, Mode.CI, **limits)
+        await self.start(project, keep_going=keep_going, delete_namespaces=False, **limits)
         ended = await self.ended()
         await self.sessions.settled()
         return ended

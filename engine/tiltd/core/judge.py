@@ -6,6 +6,7 @@ from tiltd.core import graph as graphs
 from tiltd.core import health as rules
 from tiltd.core import keys, limits, live, podspec
 from tiltd.core.health import local, stability
+from tiltd.core.health.events import Event
 from tiltd.model import desired
 from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
 from tiltd.model.names import (
@@ -40,6 +41,16 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
         case desired.LocalTarget() as local_target:
             findings = [*_failures(s, resource), *_local(s, resource, local_target)]
     return rules.assessment(findings or [_nothing(resource)])
+
+
+def warnings(
+    s: State, name: ResourceName, chain: tuple[ObjectRef, ...], now: float
+) -> tuple[tuple[ObjectRef, Event], ...]:
+    """The warning events about the objects of a finding's chain, each with its object."""
+    scope = rules.Scope(_objects(s, name), _clock(s, now), limits.health(s), rules.Context())
+    refs = {ref.uid: ref for ref in reversed(chain) if ref.uid}
+    told = ((ref, e) for ref in refs.values() for e in scope.warnings((ref,)))
+    return tuple(sorted(told, key=lambda pair: pair[1].at))
 
 
 def ready(health: Assessment) -> bool:

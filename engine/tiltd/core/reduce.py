@@ -13,6 +13,7 @@ from tiltd.core import affected, backoff, inject, judge, live
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON, Image
+from tiltd.model.health import Verdict
 from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Progress, ResourceState, State
@@ -23,7 +24,7 @@ def reduce(old: State, event: events.Event) -> State:
     return replace(_reduce(old, event), revision=old.revision + 1)
 
 
-def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a table of events
+def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR0912 - a table of events
     match event:
         case events.SessionStarted():
             return _session_started(s, event)
@@ -50,6 +51,10 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a 
             return _with_image(s, name, ready=ready)
         case events.ObjectApplied():
             return _applied(s, event)
+        case events.ObjectRemoved(id=name):
+            return replace(s, removed=s.removed | {name})
+        case events.Unreadable(scope=scope, words=words):
+            return replace(s, unreadable={**s.unreadable, scope: words})
         case events.CommandDone(resource=name, wanted=wanted):
             return _with(s, name, command_done=wanted, judged=False)
         case events.ServeChanged(resource=name, status=status):
@@ -58,9 +63,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911 - a 
             return _cluster_changed(s, event)
         case events.FilesChanged(paths=paths):
             return _files_changed(s, paths)
-        case events.HealthJudged(resource=name, health=health):
-            once = s.resources[name].ready_once or judge.ready(health)
-            return _with(s, name, health=health, judged=True, ready_once=once)
+        case events.HealthJudged():
+            return _judged(s, event)
         case events.Triggered(resource=name):
             return _triggered(s, name)
         case _:
@@ -164,7 +168,9 @@ def _activate(s: State) -> State:
     if s.project is None:
         return s
     triggered = [n for n, r in s.resources.items() if r.triggered]
-    active = graphs.active(s.project, triggered)
+    down = s.session is not None and s.session.spec.mode is state.Mode.DOWN
+    # What was started by hand has to be removed, too.
+    active = graphs.active(s.project, s.graph.resources if down else triggered)
     wanted = graphs.needed(s.graph, active)
     return replace(s, active=active, wanted=wanted)
 
@@ -201,6 +207,24 @@ def _adopt(
         if name in s.resources:
             s = _with(s, name, judged=False, memory=judge.remember(s, name, at))
     return s
+
+
+def _judged(s: State, event: events.HealthJudged) -> State:
+    """A session that goes on after a failure must not forget it: others would have ended."""
+    name, health = event.resource, event.health
+    known = s.resources[name]
+    keeps = s.session is not None and s.session.spec.keep_going
+    failed = keeps and known.blamed is None and health.verdict is Verdict.FAILED
+    once = known.ready_once or judge.ready(health)
+    return _with(
+        s,
+        name,
+        health=health,
+        judged=True,
+        blamed=health if failed else known.blamed,
+        ready_once=once,
+        ready_at=event.at if once and known.ready_at is None else known.ready_at,
+    )
 
 
 def _cluster_changed(s: State, event: events.ClusterChanged) -> State:

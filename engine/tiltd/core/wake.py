@@ -37,7 +37,9 @@ def everyone(s: State) -> frozenset[NodeName]:
     return frozenset({TILTFILE, CLUSTER, SESSION, *s.graph.nodes})
 
 
-def _about(old: State, new: State, event: events.Event) -> Iterable[NodeName]:
+def _about(  # noqa: C901 - a table of events
+    old: State, new: State, event: events.Event
+) -> Iterable[NodeName]:
     match event:
         case events.AttemptStarted(node=node):
             return (node, *_judges(new, node), *_peers(new, node))

@@ -2,10 +2,12 @@
 
 from typing import assert_never
 
+from tiltd.core import live
 from tiltd.model.actions import (
     Action,
     Apply,
     Connect,
+    Delete,
     EnsureImage,
     LoadTiltfile,
     Look,
@@ -32,6 +34,8 @@ def wanted(action: Action) -> str:
             return f"read {generation}"
         case EnsureImage(key=key) | Apply(key=key) | RunCommand(key=key) | Serve(key=key):
             return key
+        case Delete(body=body):
+            return f"delete {live.uid(body)}"
         case _:
             assert_never(action)
 
@@ -51,6 +55,8 @@ def kind(action: Action) -> Work:
             return Work.BUILD
         case Apply():
             return Work.APPLY
+        case Delete():
+            return Work.DELETE
         case RunCommand():
             return Work.COMMAND
         case Serve():

@@ -22,6 +22,7 @@ class Work(Enum):
     READ = "read"
     BUILD = "build"
     APPLY = "apply"
+    DELETE = "delete"
     COMMAND = "command"
     SERVE = "serve"
 
@@ -101,6 +102,20 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a live object of this project, and wait until it and its pods are gone.
+
+    Args:
+        body: the live object.
+        timeout: seconds; finalizers may hold it up.
+    """
+
+    manifest: Manifest
+    body: Mapping[str, object]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand:
     """Run a local resource's `cmd` to its end. `key` digests what it depends on."""
 
@@ -119,4 +134,6 @@ class Serve:
     key: str
 
 
-Action = LoadTiltfile | Connect | Look | ReadInputs | EnsureImage | Apply | RunCommand | Serve
+Action = (
+    LoadTiltfile | Connect | Look | ReadInputs | EnsureImage | Apply | Delete | RunCommand | Serve
+)

@@ -116,6 +116,24 @@ class ObjectApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectRemoved:
+    """An object of this project was deleted, and is gone."""
+
+    id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The cluster does not let us read something; `words` are its own.
+
+    A log has the scope of the kind `Pod/log` in its namespace.
+    """
+
+    scope: Scope
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandDone:
     """A local command ended with exit code 0."""
 
@@ -153,6 +171,7 @@ class HealthJudged:
 
     resource: ResourceName
     health: Assessment
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +193,8 @@ Event = (
     | InputsRead
     | ImageBuilt
     | ObjectApplied
+    | ObjectRemoved
+    | Unreadable
     | CommandDone
     | ServeChanged
     | ClusterChanged

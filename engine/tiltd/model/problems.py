@@ -50,6 +50,8 @@ class Problem:
         hint: what to do about it; may be empty.
         detail: what belongs below the sentence: a Starlark traceback, a server's own words.
         resource: the resource that it belongs to; empty if none or several.
+        resources: all that it concerns, in the Tiltfile's order.
+        rule: of the finding that tells it, for `health`.
     """
 
     code: Code
@@ -58,6 +60,8 @@ class Problem:
     hint: str = ""
     detail: str = ""
     resource: str = ""
+    resources: tuple[str, ...] = ()
+    rule: str = ""
 
     def __str__(self) -> str:
         """`Tiltfile:3:5: message`."""

@@ -19,10 +19,11 @@ from tiltd.model.problems import Problem
 
 
 class Mode(Enum):
-    """`ci` ends with a verdict; `up` goes on."""
+    """`ci` ends with a verdict; `up` goes on; `down` removes what this project applied."""
 
     CI = "ci"
     UP = "up"
+    DOWN = "down"
 
 
 class Outcome(Enum):
@@ -58,6 +59,8 @@ class SessionSpec:
         env: the client's environment: the Tiltfile and its commands run with it.
         cwd: the client's working folder.
         bound_to_client: the session ends when its client is gone.
+        keep_going: `ci`: a failure ends only what depends on it.
+        delete_namespaces: `down`: Namespaces too.
     """
 
     id: SessionId
@@ -70,6 +73,8 @@ class SessionSpec:
     cwd: str = ""
     limits: LimitOverrides = LimitOverrides()
     bound_to_client: bool = False
+    keep_going: bool = False
+    delete_namespaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +211,9 @@ class ResourceState:
         serve: the served process.
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
+        blamed: the verdict that it has failed, where the session went on nevertheless.
         ready_once: has been ready in this session (what `resource_deps` wait for).
+        ready_at: when that was first so.
         started_at: when its first object was applied or found to be as wanted.
         changed_at: when an apply of this session last changed one of its objects.
         memory: what is remembered of its pods between two looks.
@@ -218,7 +225,9 @@ class ResourceState:
     serve: ServeStatus | None = None
     health: Assessment | None = None
     judged: bool = False
+    blamed: Assessment | None = None
     ready_once: bool = False
+    ready_at: float | None = None
     started_at: float | None = None
     changed_at: float | None = None
     triggered: bool = False
@@ -238,6 +247,8 @@ class State:
         wanted: the nodes that these need.
         looked: the scopes whose objects of earlier runs are in `found`.
         found: what this project applied in earlier runs, `managedFields` included.
+        removed: `down`: what was deleted.
+        unreadable: what the cluster does not let us read, with its words.
     """
 
     revision: int = 0
@@ -253,6 +264,8 @@ class State:
     cluster: ClusterInfo | None = None
     looked: frozenset[Scope] = frozenset()
     found: Mapping[ObjectId, JSON] = field(default_factory=dict[ObjectId, JSON])
+    removed: frozenset[ObjectId] = frozenset()
+    unreadable: Mapping[Scope, str] = field(default_factory=dict[Scope, str])
     live: Live = field(default_factory=Live)
     progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])
     images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])

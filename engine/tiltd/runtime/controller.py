@@ -33,6 +33,7 @@ BOUNDS: Mapping[Work, int] = {
     Work.READ: 4,
     Work.BUILD: 3,
     Work.APPLY: 40,
+    Work.DELETE: 40,
     Work.COMMAND: 8,
     Work.SERVE: 1000,
 }

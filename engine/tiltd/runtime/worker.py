@@ -17,6 +17,7 @@ from tiltd.model.actions import (
     Action,
     Apply,
     Connect,
+    Delete,
     EnsureImage,
     LoadTiltfile,
     Look,
@@ -25,6 +26,7 @@ from tiltd.model.actions import (
     Serve,
 )
 from tiltd.model.names import ImageName, ResourceName
+from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
 from tiltd.ports import (
@@ -123,6 +125,8 @@ class Worker:
                 return await self._ensure(action, phase)
             case Apply():
                 return await self._apply(action, phase)
+            case Delete():
+                return await self._delete(action, phase)
             case RunCommand():
                 return await self._run(action)
             case Serve():
@@ -162,8 +166,13 @@ class Worker:
         await self.forget()
         self._cluster = self._outside.clusters(state.label)
         self._clusters.put_nowait(self._cluster)
+        self._cluster.tell_unreadable(self._unreadable)
         info = await self._cluster.connect(self._spec, state.kube_context)
         return (events.Connected(info),)
+
+    def _unreadable(self, scope: Scope, words: str) -> None:
+        if scope not in self._store.state.unreadable:
+            self._store.dispatch(events.Unreadable(scope, words))
 
     def _connected(self) -> Cluster:
         if self._cluster is None:
@@ -211,6 +220,14 @@ class Worker:
         await self._tell(action, before, recreated=answer.recreated, log=log)
         now = self._clock.now()
         return (events.ObjectApplied(name, action.key, answer.body, now, changed=True),)
+
+    async def _delete(self, action: Delete, phase: Phase) -> tuple[events.Event, ...]:
+        phase("delete")
+        name = action.manifest.id
+        resource = self._store.state.graph.resource_of.get(name, ResourceName(""))
+        await self._connected().delete((action.body,), action.timeout)
+        self._logs.writer(resource, "delete").write(f"{name}: deleted\n")
+        return (events.ObjectRemoved(name),)
 
     async def _tell(
         self, action: Apply, before: Mapping[str, object] | None, *, recreated: bool, log: Log

@@ -4,15 +4,17 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from tilt_api.v1 import tilt_pb2 as pb
-from tiltd.core import limits, naming
+from tiltd.core import judge, limits, naming
+from tiltd.core.health.events import Event
 from tiltd.core.reconcile import reconcile
 from tiltd.core.scrub import Scrubber
 from tiltd.model import desired, graph, state
 from tiltd.model.decisions import Hold
-from tiltd.model.health import Assessment, Finding, Verdict
+from tiltd.model.health import Assessment, Finding, ObjectRef, Verdict
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName, resource_node
 from tiltd.model.problems import Problem
 from tiltd.model.state import Attempt, AttemptOutcome, LimitOverrides, Mode, Outcome, State
+from tiltd.server import outcomes, pods
 
 _VERDICTS = {
     Verdict.HEALTHY: pb.VERDICT_HEALTHY,
@@ -33,7 +35,7 @@ _ATTEMPTS = {
     AttemptOutcome.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
     AttemptOutcome.CANCELLED: pb.ATTEMPT_OUTCOME_CANCELLED,
 }
-_MODES = {Mode.CI: pb.MODE_CI, Mode.UP: pb.MODE_UP}
+_MODES = {Mode.CI: pb.MODE_CI, Mode.UP: pb.MODE_UP, Mode.DOWN: pb.MODE_DOWN}
 
 
 class Converter:
@@ -66,12 +68,18 @@ class Converter:
             tiltfile=self._target(TILTFILE, pb.TARGET_KIND_TILTFILE, "Tiltfile"),
             cluster=self._target(CLUSTER, pb.TARGET_KIND_CLUSTER, self._s.kube_context.name),
             settled=session.settled,
+            keep_going=spec.keep_going,
         )
         for place, warning in self._s.project.warnings if self._s.project else ():
             line = pb.Problem(code="warning", message=self._scrub(warning))
             if place is not None:
                 line.file, line.line, line.column = place.file, place.line, place.column
             message.warnings.append(line)
+        for scope, words in self._s.unreadable.items():
+            message.warnings.append(self.problem(outcomes.unreadable(scope, words)))
+        message.cancelled.extend(outcomes.cancelled(self._s))
+        if spec.mode is Mode.DOWN:
+            message.removals.extend(outcomes.removals(self._s))
         if ended is not None:
             message.ended_at = ended.at
             message.outcome = _OUTCOMES[ended.outcome]
@@ -109,9 +117,12 @@ class Converter:
             links=[pb.Link(url=link.url, name=link.name) for link in resource.links],
             order=list(self._s.graph.resources).index(name),
             targets=[self._node(n) for n in _targets(resource, self._s)],
+            pods=pods.of(self._s, name),
+            started_at=known.started_at,
+            ready_at=known.ready_at,
         )
         if known.health is not None and name in self._s.active:
-            self._health(message, known.health)
+            self._health(message, known.health, name)
         hold = next((t.hold for t in message.targets if t.HasField("hold")), None)
         if hold is not None:
             message.hold.CopyFrom(hold)
@@ -123,6 +134,8 @@ class Converter:
             return "not part of this session"
         if not self._s.active.issuperset({ResourceName(message.name)}):
             return "waits to be triggered (auto_init=False)"
+        if self._s.session is not None and self._s.session.spec.mode is Mode.DOWN:
+            return outcomes.removal_status(self._s, ResourceName(message.name))
         for target in message.targets:
             if target.phase == pb.TARGET_PHASE_RUNNING and target.attempt.work != "serve":
                 return f"{target.attempt.work} {target.name}"
@@ -130,24 +143,15 @@ class Converter:
             return message.hold.message
         return message.findings[0].message if message.findings else ""
 
-    def _health(self, message: pb.Resource, health: Assessment) -> None:
+    def _health(self, message: pb.Resource, health: Assessment, name: ResourceName) -> None:
         message.verdict = _VERDICTS[health.verdict]
-        message.findings.extend(self._finding(f) for f in health.findings)
+        message.findings.extend(self._finding(f, name) for f in health.findings)
 
-    def _finding(self, finding: Finding) -> pb.Finding:
+    def _finding(self, finding: Finding, name: ResourceName) -> pb.Finding:
         message = pb.Finding(
             verdict=_VERDICTS[finding.verdict],
             rule=finding.rule,
-            chain=[
-                pb.ObjectRef(
-                    kind=ref.kind,
-                    namespace=ref.namespace,
-                    name=ref.name,
-                    uid=ref.uid,
-                    container=ref.container or "",
-                )
-                for ref in finding.chain
-            ],
+            chain=[_ref(ref) for ref in finding.chain],
             reason=finding.reason,
             message=self._scrub(finding.message),
             observed=finding.observed,
@@ -158,7 +162,20 @@ class Converter:
             value = getattr(finding, field)
             if value is not None:
                 setattr(message, field, value)
+        if finding.verdict in {Verdict.FAILING, Verdict.FAILED}:
+            told = judge.warnings(self._s, name, finding.chain, self._now)
+            message.events.extend(self._event(ref, event) for ref, event in told)
         return message
+
+    def _event(self, ref: ObjectRef, event: Event) -> pb.ClusterEvent:
+        return pb.ClusterEvent(
+            reason=event.reason,
+            message=self._scrub(event.message),
+            object=_ref(ref),
+            count=event.count,
+            first_seen=event.first,
+            last_seen=event.last,
+        )
 
     def _node(self, name: NodeName) -> pb.Target:
         node = self._s.graph.nodes[name]
@@ -231,11 +248,23 @@ class Converter:
             hint=self._scrub(problem.hint),
             detail="\n".join(self._scrub(line) for line in problem.detail.splitlines()),
             resource=problem.resource,
+            resources=problem.resources,
+            rule=problem.rule,
         )
         if problem.place is not None:
             message.file = problem.place.file
             message.line, message.column = problem.place.line, problem.place.column
         return message
+
+
+def _ref(ref: ObjectRef) -> pb.ObjectRef:
+    return pb.ObjectRef(
+        kind=ref.kind,
+        namespace=ref.namespace,
+        name=ref.name,
+        uid=ref.uid,
+        container=ref.container or "",
+    )
 
 
 def overrides(message: pb.Limits) -> LimitOverrides:
@@ -313,7 +342,7 @@ def _done(name: NodeName, s: State) -> bool:
         case graph.ImageNode(image=image):
             return naming.ready(image.name, s)
         case graph.ObjectNode(manifest=manifest):
-            return manifest.id in s.applied
+            return manifest.id in s.applied or manifest.id in s.removed
         case graph.CommandNode(resource=resource):
             return bool(s.resources[resource.name].command_done)
         case graph.ServeNode(resource=resource):

@@ -39,6 +39,7 @@ _LEVEL_NAMES = {
     "warn": pb.LOG_LEVEL_WARN,
     "error": pb.LOG_LEVEL_ERROR,
 }
+_MODES = {pb.MODE_CI: Mode.CI, pb.MODE_UP: Mode.UP, pb.MODE_DOWN: Mode.DOWN}
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -94,12 +95,12 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self, request: pb.StartSessionRequest, context: Context
     ) -> pb.StartSessionResponse:
         """Start a session."""
-        if not Path(request.tiltfile_path).is_absolute() or request.mode == pb.MODE_UNSPECIFIED:
+        if not Path(request.tiltfile_path).is_absolute() or request.mode not in _MODES:
             problem = pb.Problem(code="usage", message="tiltfile_path must be absolute, mode set")
             await status.refuse(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
         spec = SessionSpec(
             id=SessionId(uuid4().hex[:12]),
-            mode=Mode.CI if request.mode == pb.MODE_CI else Mode.UP,
+            mode=_MODES[request.mode],
             tiltfile=request.tiltfile_path,
             args=tuple(request.args),
             context=request.context,
@@ -108,6 +109,8 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             cwd=request.working_dir,
             limits=convert.overrides(request.limits),
             bound_to_client=request.end_with_client,
+            keep_going=request.keep_going,
+            delete_namespaces=request.delete_namespaces,
         )
         try:
             sequence = await self._daemon.sessions.start(spec)

@@ -46,6 +46,7 @@ _PASSING = frozenset({Trouble.REFUSED, Trouble.NO_SUCH_HOST, Trouble.CLOSED})
 _MIN_SKEW = 1.5
 _LOOKS = 8
 _LOG_GRACE = 2.0
+_FORBIDDEN = 403
 _REGISTRY = "/api/v1/namespaces/kube-public/configmaps/local-registry-hosting"
 _MICROK8S_REGISTRY = "/api/v1/namespaces/container-registry/services/registry"
 
@@ -79,6 +80,7 @@ class KubeCluster:
         self._closed = asyncio.Event()
         self._link: _Link | None = None
         self._batch = watching.Batch()
+        self._unreadable: ports.Unreadable = _unheard
         self._log: Callable[[ContainerRun], ports.Log] | None = None
         self._watches = Keeper[Scope, Scope](self._watch)
         self._streams = Keeper[logs.Key, ContainerRun](self._stream, grace=_LOG_GRACE)
@@ -114,7 +116,7 @@ class KubeCluster:
         connection = module.Connection(credentials)
         kinds = Discovery(connection)
         placed = objects.Objects(connection, kinds, context.namespace)
-        link = _Link(connection, kinds, placed, logs.Logs(connection))
+        link = _Link(connection, kinds, placed, logs.Logs(connection, self._forbidden_log))
         try:
             info = await _contact(link, merged, spec, context)
         except BaseException:
@@ -122,6 +124,10 @@ class KubeCluster:
             raise
         self._link = link
         return info
+
+    def tell_unreadable(self, listener: ports.Unreadable) -> None:
+        """See `ports.Cluster`."""
+        self._unreadable = listener
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
@@ -193,6 +199,8 @@ class KubeCluster:
                 what = f"can't list {scope.kind}: {refused.words}"
                 raise ports.TransientError(Problem(Code.CLUSTER_UNREACHABLE, what)) from refused
             _log.info("can't list %s in %r: %s", scope.kind, scope.namespace, refused.words)
+            if refused.reply.status == _FORBIDDEN:
+                self._unreadable(scope, refused.words)
             return []
         except NoAnswer as error:
             what = f"can't list {scope.kind}: the cluster went away: {error}"
@@ -201,12 +209,24 @@ class KubeCluster:
 
     async def _watch(self, scope: Scope) -> None:
         link, seconds = self._connected(), self._watch_seconds
-        watch = watching.Watching(link.wire, link.kinds, self._selector, self._batch, seconds)
+        watch = watching.Watching(
+            link.wire, link.kinds, self._selector, self._batch, seconds, self._forbidden
+        )
         await watch.follow(scope)
+
+    def _forbidden(self, scope: Scope, words: str) -> None:
+        self._unreadable(scope, words)
+
+    def _forbidden_log(self, namespace: str, words: str) -> None:
+        self._unreadable(Scope("", "v1", ports.LOG_KIND, namespace, ours=False), words)
 
     async def _stream(self, run: ContainerRun) -> None:
         if self._log:
             await self._connected().logs.follow(run, self._log(run))
+
+
+def _unheard(_scope: Scope, _words: str) -> None:
+    """Until somebody listens."""
 
 
 def _import() -> None:

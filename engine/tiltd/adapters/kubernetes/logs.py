@@ -18,6 +18,7 @@ later, and one that stopped being wanted in between goes on where it was.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -36,6 +37,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _LONGEST_WAIT = 1.0
 _LAG, _LOOK = 3.0, 0.25
 _TRIES = 20
+_FORBIDDEN = 403
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
 
@@ -65,10 +67,14 @@ def key(run: ContainerRun) -> Key:
 
 
 class Logs:
-    """Follows containers of one cluster."""
+    """Follows containers of one cluster.
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    Args:
+        forbidden: told the namespace and the server's words where logs may not be read.
+    """
+
+    def __init__(self, wire: Wire, forbidden: Callable[[str, str], None]) -> None:
+        self._wire, self._forbidden = wire, forbidden
         self._lives: dict[Key, Lines | None] = {}
 
     async def follow(self, run: ContainerRun, log: ports.Log) -> None:
@@ -125,6 +131,8 @@ class Logs:
             case 400 if "waiting to start" in words or "not found" in words:
                 return _End.NOT_YET  # its image is being pulled, or the status lags behind
             case 400 | 401 | 403:
+                if reply.status == _FORBIDDEN:
+                    self._forbidden(run.namespace, words)
                 log.write(
                     f"can't read the log of {run.pod}/{run.container}: {words}\n", level="warn"
                 )

@@ -71,7 +71,9 @@ class Objects:
                     metadata = podspec.section(self._placed(body, kind), "metadata")
                     namespace = str(metadata.get("namespace") or "")
                     path = discovery.path(kind, namespace, metadata["name"])
-                    await self._delete(path, "Background", seconds)
+                    pods = any(True for _ in podspec.templates(body))
+                    how = "Foreground" if pods else "Background"
+                    await self._delete(path, how, seconds)
 
         tasks = [one(body) for body in bodies]
         failures = [f for f in await asyncio.gather(*tasks, return_exceptions=True) if f]

@@ -89,11 +89,19 @@ class Watching:
     Args:
         selector: limits scopes that are `ours`.
         seconds: how long one watch lasts.
+        forbidden: told what may not be watched.
     """
 
     def __init__(
-        self, wire: Wire, kinds: Discovery, selector: str, batch: Batch, seconds: float
+        self,
+        wire: Wire,
+        kinds: Discovery,
+        selector: str,
+        batch: Batch,
+        seconds: float,
+        forbidden: ports.Unreadable,
     ) -> None:
+        self._forbidden = forbidden
         self._wire, self._kinds, self._selector = wire, kinds, selector
         self._batch, self._seconds = batch, seconds
 
@@ -201,7 +209,9 @@ class Watching:
             return min(_backoff(position.failures), 2.0)
         if status == _FORBIDDEN:
             if not position.warned:
-                _log.warning("may not watch %s in %r: %s", scope.kind, scope.namespace, error)
+                words = error.words if isinstance(error, Refused) else str(error)
+                _log.warning("may not watch %s in %r: %s", scope.kind, scope.namespace, words)
+                self._forbidden(scope, words)
             position.warned = True
             return _FORBIDDEN_PAUSE
         level = logging.WARNING if position.failures == _RELIST_AFTER else logging.DEBUG

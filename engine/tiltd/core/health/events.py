@@ -24,6 +24,7 @@ class Event:
     warning: bool
     first: float | None
     last: float | None
+    count: int = 1
 
     @property
     def at(self) -> float:
@@ -44,7 +45,13 @@ def parse(event: Obj, clock: Clock) -> Event:
         warning=fields.text(event, "type") == "Warning",
         first=clock.host(first or last),
         last=clock.host(last),
+        count=_count(event),
     )
+
+
+def _count(event: Obj) -> int:
+    series = fields.number(event, "series", "count")
+    return max(1, series, fields.number(event, "count"))
 
 
 def _container(field_path: str) -> str:

@@ -8,14 +8,15 @@ they don't know each other.
 
 from typing import assert_never
 
-from tiltd.core.reconcile import images, local, objects, resources, session, sources
+from tiltd.core.reconcile import images, local, objects, removal, resources, sources
+from tiltd.core.reconcile import session as sessions
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Done
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName
-from tiltd.model.state import State
+from tiltd.model.state import Mode, State
 
 
-def reconcile(name: NodeName, s: State, now: float) -> Decision:
+def reconcile(name: NodeName, s: State, now: float) -> Decision:  # noqa: C901 - a table of nodes
     """The decision for a node.
 
     Args:
@@ -23,15 +24,20 @@ def reconcile(name: NodeName, s: State, now: float) -> Decision:
         s: all that is known.
         now: seconds since the epoch.
     """
-    if s.session is None or s.session.ended is not None:
+    session = s.session
+    if session is None or session.ended is not None:
         return Done()
     if name == SESSION:
-        return session.reconcile(s, now)
+        return sessions.reconcile(s, now)
     if name == TILTFILE:
         return sources.tiltfile(s, now)
     if name == CLUSTER:
         return sources.cluster(s, now)
     node = s.graph.nodes.get(name)
+    if session.spec.mode is Mode.DOWN:
+        if isinstance(node, graph.ObjectNode):
+            return removal.reconcile(node.manifest, s, now)
+        return Done()
     match node:
         case None:
             return Done()

@@ -16,7 +16,7 @@ def reconcile(resource: Resource, s: State, now: float) -> Decision:
     known = s.resources[resource.name]
     health = judge.judge(s, resource.name, now)
     if not known.judged or health != known.health:
-        return Record(HealthJudged(resource.name, health))
+        return Record(HealthJudged(resource.name, health, now))
     if health.verdict is Verdict.HEALTHY:
         return Done(until=health.until)
     worst = health.worst

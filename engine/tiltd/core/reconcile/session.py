@@ -1,15 +1,15 @@
 """The session: when is it over, and how?
 
 In `ci` it ends with everything healthy at one and the same moment, with the first failure that
-will not heal, or with its deadline.  A verdict counts only if it knows everything that has been
-seen (`judged`): a crash that is known but not yet weighed holds back success.
+will not heal (`--keep-going`: when nothing more can be done), or with its deadline.  A verdict
+counts only if it knows everything that has been seen (`judged`): a crash that is known but not yet
+weighed holds back success.  `down` ends when all is gone that has to go.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import assert_never
 
-from tiltd.core import judge, limits
+from tiltd.core import causes, ending, judge, limits, removing
+from tiltd.core import graph as graphs
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Hold, Record
 from tiltd.model.events import SessionEnded
@@ -27,28 +27,48 @@ def reconcile(s: State, now: float) -> Decision:
     problem = _failure(s, TILTFILE)
     if problem is not None:
         return Record(SessionEnded(Outcome.TILTFILE, now, (problem,)))
-    problems = tuple(dict.fromkeys(_problems(s)))
-    if problems:
+    if session.spec.mode is Mode.DOWN:
+        return _removing(s, session, now)
+    problems = _problems(s)
+    if problems and (not session.spec.keep_going or _hopeless(s) or ending.reached(s)):
         return Record(SessionEnded(Outcome.FAILED, now, problems))
-    if s.project is not None and all(_healthy(s, n, now) for n in s.active):
+    if not problems and s.project is not None and all(_healthy(s, n, now) for n in s.active):
         return Record(SessionEnded(Outcome.HEALTHY, now))
-    return _waiting(s, session, now)
+    return _late(s, session, now, tuple(unfinished(s)), problems)
 
 
-def _waiting(s: State, session: Session, now: float) -> Decision:
-    waiting = tuple(unfinished(s))
+def _hopeless(s: State) -> bool:
+    """Without its cluster nothing goes on that matters."""
+    return _failure(s, CLUSTER) is not None
+
+
+def _removing(s: State, session: Session, now: float) -> Decision:
+    """`down` is over when nothing is left to delete; what can't be deleted holds up nothing."""
+    problems = _problems(s)
+    fates = tuple(removing.fates(s)) if s.project is not None else ()
+    left = tuple(str(m.id) for m, fate in fates if fate is removing.Fate.PENDING)
+    if _hopeless(s) or (s.project is not None and not left):
+        outcome = Outcome.FAILED if problems else Outcome.HEALTHY
+        return Record(SessionEnded(outcome, now, problems))
+    return _late(s, session, now, left, problems)
+
+
+def _late(
+    s: State, session: Session, now: float, waiting: tuple[str, ...], problems: tuple[Problem, ...]
+) -> Decision:
     timeout = limits.timeout(s)
     end = None if timeout is None else session.started_at + timeout
     if timeout is None or end is None or now < end:
         reason = f"waiting for {', '.join(waiting) or 'the Tiltfile'}"
         return Hold("waiting", reason, until=end)
     named = ", ".join(waiting[:5]) + (f" and {len(waiting) - 5} more" if waiting[5:] else "")
+    state = "not gone" if session.spec.mode is Mode.DOWN else "not healthy"
     problem = Problem(
         Code.TIMEOUT,
-        f"not healthy after {timeout:g}s: {named or 'the Tiltfile is still being read'}",
+        f"{state} after {timeout:g}s: {named or 'the Tiltfile is still being read'}",
         hint="give more time with --timeout or ci_settings(timeout=…)",
     )
-    return Record(SessionEnded(Outcome.TIMEOUT, now, (problem,)))
+    return Record(SessionEnded(Outcome.TIMEOUT, now, (problem, *problems)))
 
 
 def unfinished(s: State) -> Iterator[ResourceName]:
@@ -68,32 +88,36 @@ def _healthy(s: State, name: ResourceName, now: float) -> bool:
     return until is None or now < until
 
 
-def _problems(s: State) -> Iterator[Problem]:
+def _problems(s: State) -> tuple[Problem, ...]:
+    """What has failed for good, each cause once."""
+    return causes.grouped(_failures(s), tuple(s.graph.resources))
+
+
+def _failures(s: State) -> Iterator[causes.Failure]:
     problem = _failure(s, CLUSTER)
     if problem is not None:
-        yield problem
+        yield _work(problem, ())
     for node in sorted(s.wanted):
         problem = _failure(s, node)
         if problem is not None:
-            yield replace(problem, resource=_owner(s, node))
+            yield _work(problem, _stopped(s, node))
+        part = s.graph.nodes[node]
+        if isinstance(part, graph.ObjectNode):
+            unlisted = _unlisted(s, part)
+            if unlisted is not None:
+                yield _work(unlisted, (part.resource,))
     for name in s.graph.resources:
         if name in s.active:
-            yield from _stuck(s, name)
             yield from _verdict(s, name)
 
 
-def _stuck(s: State, name: ResourceName) -> Iterator[Problem]:
-    """It waits for a resource that nobody starts; in `ci` nobody is there to do it."""
-    resource = s.graph.resources[name]
-    for other in resource.resource_deps:
-        if other in s.resources and other not in s.active and not s.resources[other].ready_once:
-            yield Problem(
-                Code.TILTFILE,
-                f"{name} depends on {other}, which does not start by itself",
-                place=resource.place,
-                hint=f"take auto_init=False from {other}, or {other} out of its resource_deps",
-                resource=name,
-            )
+def _work(problem: Problem, resources: tuple[ResourceName, ...]) -> causes.Failure:
+    return causes.Failure(problem, resources, f"{judge.WORK}{problem.code.value}")
+
+
+def _unlisted(s: State, part: graph.ObjectNode) -> Problem | None:
+    down = s.session is not None and s.session.spec.mode is Mode.DOWN
+    return removing.unlisted(part.manifest, s) if down else None
 
 
 def _failure(s: State, node: NodeName) -> Problem | None:
@@ -103,31 +127,16 @@ def _failure(s: State, node: NodeName) -> Problem | None:
     return failure.problem if failure is not None and failure.retry_at is None else None
 
 
-def _owner(s: State, node: NodeName) -> str:
-    """The resource that a node works for; an image may work for several, and is told by itself."""
-    part = s.graph.nodes[node]
-    match part:
-        case graph.ObjectNode(resource=name):
-            return name
-        case graph.CommandNode(resource=resource) | graph.ServeNode(resource=resource):
-            return resource.name
-        case graph.ResourceNode(resource=resource):
-            return resource.name
-        case graph.ImageNode(image=image):
-            users = [
-                s.graph.resource_of[i]
-                for i, m in s.graph.manifests.items()
-                if image.name in m.images
-            ]
-            return users[0] if len(users) == 1 else ""
-        case _:
-            assert_never(part)
+def _stopped(s: State, node: NodeName) -> tuple[ResourceName, ...]:
+    """The resources that take part and that a node works for."""
+    works_for = graphs.works_for(s.graph, node)
+    return tuple(name for name in s.graph.resources if name in works_for and name in s.active)
 
 
-def _verdict(s: State, name: ResourceName) -> Iterator[Problem]:
-    health = s.resources[name].health
+def _verdict(s: State, name: ResourceName) -> Iterator[causes.Failure]:
+    health = s.resources[name].blamed or s.resources[name].health
     if health is None or health.verdict is not Verdict.FAILED:
         return
     for finding in health.findings:
         if finding.verdict is Verdict.FAILED and not finding.rule.startswith(judge.WORK):
-            yield Problem(Code.HEALTH, finding.message, hint=finding.hint, resource=name)
+            yield causes.found(finding, name)

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from tiltd import starlark
-from tiltd.model.state import Mode
 from tiltd.starlark import Value
 from tiltd.tiltfile.arguments import Arguments, shown
 from tiltd.tiltfile.host_values import GitRepo
@@ -189,7 +188,7 @@ def quote(reading: Reading, args: Arguments) -> Value:
 def constants(reading: Reading) -> dict[str, Value]:
     """Names that stand for values: `os.name`, `os.environ`, `sys.argv`, `config.main_path` …."""
     spec = reading.spec
-    command = "ci" if spec.mode is Mode.CI else "up"
+    command = spec.mode.value
     rest = ["--", *spec.args] if spec.args else []
     return {
         "config.main_dir": posixpath.dirname(spec.tiltfile),
