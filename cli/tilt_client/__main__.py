@@ -12,6 +12,7 @@ from tilt_client.complaint import Complaint, Exit
 VERBS = {
     "ci": "build, deploy, wait until everything is healthy, and say so",
     "up": "build and deploy, and again whenever a file changes, until Ctrl-C",
+    "down": "delete what this project applied, in reverse order",
     "daemon": "status, stop or logs of this project's tiltd",
     "doctor": "check what tiltd needs on this machine",
     "version": "print the version of this program",

@@ -132,6 +132,21 @@ TIMEOUT: Flag = (
         "help": f"how long the whole run may take: {_NUMBERED} (default: 30m)",
     },
 )
+KEEP_GOING: Flag = (
+    ("--keep-going",),
+    {
+        "action": "store_true",
+        "help": "after a failure go on with all that does not depend on it, then tell all failures",
+    },
+)
+DOWN: Flag = (
+    ("--down",),
+    {"action": "store_true", "help": "after the verdict, delete what was applied (as `down` does)"},
+)
+DELETE_NAMESPACES: Flag = (
+    ("--delete-namespaces",),
+    {"action": "store_true", "help": "delete Namespaces of the Tiltfile too, with all in them"},
+)
 LINES: Flag = (
     ("-n", "--lines"),
     {"metavar": "N", "type": amount, "default": 100, "help": "how many lines (default: 100)"},

@@ -7,6 +7,7 @@ the verdict: the stream that follows is ended, and the rest is read from the las
 session ends with its client: the daemon sees the Watch stream break.
 """
 
+import contextlib
 import os
 import queue
 import threading
@@ -41,7 +42,8 @@ _EXITS = {
     pb.OUTCOME_TIMEOUT: Exit.TIMEOUT,
     pb.OUTCOME_CANCELLED: Exit.INTERRUPTED,
 }
-_MODES = {"ci": pb.MODE_CI, "up": pb.MODE_UP}
+_MODES = {"ci": pb.MODE_CI, "up": pb.MODE_UP, "down": pb.MODE_DOWN}
+_VERDICTS = frozenset({Exit.HEALTHY, Exit.FAILED, Exit.TIMEOUT})
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,29 @@ def run(
         Complaint: there is no session, or the daemon broke off.
         BrokenPipeError: nobody reads the output; the session is stopped.
     """
+    with contextlib.ExitStack() as sessions:
+        session = _started(link, options, verb, terminal, signals)
+        if session is None:
+            return None
+        sessions.callback(session.close)
+        code = session.run()
+        if options.down and code in _VERDICTS:
+            # Begun before the first one's streams end: a daemon of its own would end with them.
+            after = _started(link, options, "down", terminal, signals)
+            if after is not None:
+                sessions.callback(after.close)
+                code = _worse(code, after.run())
+    return Exit.HEALTHY if verb == "up" and code == Exit.INTERRUPTED else code
+
+
+def _worse(code: int, after: int) -> int:
+    """A removal that went well does not hide a failure, nor a verdict one that did not."""
+    return code or after
+
+
+def _started(
+    link: Link, options: Options, verb: str, terminal: Terminal, signals: "Signals"
+) -> "_Session | None":
     items = queue.SimpleQueue[_Item]()
     signals.session(lambda: items.put(_Interrupt()), link.own)
     try:
@@ -78,12 +103,7 @@ def run(
         raise _refused(error, link) from error
     shown = _shown(options)
     screen = Screen(Style(terminal.color), shown, time.time(), follow=verb == "up")
-    session = _Session(link, started, screen, terminal, items, shown.level)
-    try:
-        code = session.run()
-    finally:
-        session.close()
-    return Exit.HEALTHY if verb == "up" and code == Exit.INTERRUPTED else code
+    return _Session(link, started, screen, terminal, items, shown.level)
 
 
 def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequest:
@@ -103,6 +123,8 @@ def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequ
         env=_environment(),
         working_dir=os.getcwd(),  # noqa: PTH109 - pathlib would be imported for nothing else
         end_with_client=True,
+        keep_going=options.keep_going,
+        delete_namespaces=options.delete_namespaces,
     )
 
 

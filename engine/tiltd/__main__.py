@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             project_dir=claim.project_dir,
             address=address,
             idle_timeout=None if options.idle_timeout < 0 else options.idle_timeout,
-            one_session=options.started_by == "ci",
+            one_session=options.started_by in {"ci", "down"},
         )
         return asyncio.run(_serve(config, claim, foreground=options.ready_fd is None))
 
@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--started-by",
-        choices=("user", "up", "ci"),
+        choices=("user", "up", "ci", "down"),
         default="user",
-        help="ci: stop as soon as the session has ended",
+        help="ci, down: stop as soon as the session has ended",
     )
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--debug", action="store_true", help="log what is done, in detail")

@@ -8,7 +8,12 @@ from tilt_client.complaint import Complaint, Exit
 
 
 class Options(NamedTuple):
-    """A session as the user wants it; `None` leaves a limit to the Tiltfile. Seconds."""
+    """A session as the user wants it; `None` leaves a limit to the Tiltfile. Seconds.
+
+    Args:
+        down: remove afterwards what was applied.
+        delete_namespaces: when removing, Namespaces too.
+    """
 
     tiltfile: str
     args: tuple[str, ...]
@@ -23,6 +28,9 @@ class Options(NamedTuple):
     log_resources: frozenset[str]
     log_level: str
     no_color: bool
+    keep_going: bool = False
+    down: bool = False
+    delete_namespaces: bool = False
 
 
 def read(found: argparse.Namespace) -> Options:
@@ -46,6 +54,9 @@ def read(found: argparse.Namespace) -> Options:
         log_resources=frozenset(name for name in names if name),
         log_level=found.log_level,
         no_color=found.no_color,
+        keep_going=getattr(found, "keep_going", False),
+        down=getattr(found, "down", False),
+        delete_namespaces=getattr(found, "delete_namespaces", False),
     )
 
 

@@ -42,7 +42,8 @@ class Known:
     @property
     def failed(self) -> list[str]:
         """Names of those that failed: the session may end before a verdict is on its way."""
-        blamed = {problem.resource for problem in self.session.problems}
+        problems = self.session.problems
+        blamed = {name for p in problems for name in (p.resource, *p.resources)}
         return [
             r.name
             for r in self.counted

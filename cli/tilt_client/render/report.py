@@ -18,11 +18,14 @@ from tilt_client.render.tails import Tails
 
 _FINDINGS = 5
 _EVENTS = 10
+_CANCELLED = 10
 
 
 def lines(known: Known, tails: Tails, look: Style) -> list[str]:
     """The report of a session that has ended."""
     session = known.session
+    if session.outcome == pb.OUTCOME_HEALTHY and session.mode == pb.MODE_DOWN:
+        return [look.paint(Tone.GOOD, f"✔ {_removed(session)} in {_elapsed(session)}")]
     if session.outcome == pb.OUTCOME_HEALTHY:
         return [look.paint(Tone.GOOD, _success(known))]
     out: list[str] = []
@@ -34,6 +37,9 @@ def lines(known: Known, tails: Tails, look: Style) -> list[str]:
             out += report.unhealthy()
         elif known.failed and (still := waiting.still(known)):
             out += ["still waiting:", *(f"  {item}" for item in still)]
+        if session.cancelled:
+            told = [f"{cut.work} {cut.name}" for cut in session.cancelled]
+            out.append(f"cancelled: {style.some(told, _CANCELLED)}")
     return [*out, _summary(known, look)]
 
 
@@ -99,7 +105,10 @@ class _Report:
         out: list[str] = []
         findings = [f for f in resource.findings if f.verdict == verdict]
         for finding in _distinct(findings)[:_FINDINGS]:
-            if finding.message and self._is_new(finding.message):
+            if elsewhere := self._told_elsewhere(resource, finding):
+                mark = self._look.paint(Tone.BAD, f"✘ {resource.name}: as {elsewhere}")
+                out.append(f"{mark} [{finding.rule}]")
+            elif finding.message and self._is_new(finding.message):
                 out += self._finding(resource, finding, verdict)
         for target in resource.targets:
             trouble = target.attempt.problem
@@ -125,9 +134,18 @@ class _Report:
         if facts := _facts(finding):
             out.append(f"  {', '.join(facts)}")
         out += self._tail(resource, finding)
-        if finding.warnings:
-            out += ["  events:", *_indented(finding.warnings[-_EVENTS:])]
+        warnings = [*finding.warnings, *map(_event, finding.events)][-_EVENTS:]
+        if warnings:
+            out += ["  events:", *_indented(warnings)]
         return out + _hint(finding.hint)
+
+    def _told_elsewhere(self, resource: pb.Resource, finding: pb.Finding) -> str:
+        """The resource whose block tells the cause that this one shares; mostly none."""
+        for trouble in self._known.session.problems:
+            first, *others = trouble.resources or [""]
+            if trouble.rule == finding.rule and resource.name in others:
+                return first
+        return ""
 
     def _tail(self, resource: pb.Resource, finding: pb.Finding) -> list[str]:
         """What the culprit printed; else what the daemon kept of it."""
@@ -153,6 +171,19 @@ def _distinct(findings: Iterable[pb.Finding]) -> list[pb.Finding]:
         who = "" if last.kind == "Pod" else f"{last.kind}/{last.name}"
         seen.setdefault((finding.rule, who, last.container), finding)
     return list(seen.values())
+
+
+def _event(event: pb.ClusterEvent) -> str:
+    times = f" ({event.count} times)" if event.count > 1 else ""
+    return f"{event.reason}: {event.message}{times}"
+
+
+def _removed(session: pb.Session) -> str:
+    """`3 objects deleted, 1 kept`."""
+    fates = [removal.fate for removal in session.removals]
+    kept = fates.count(pb.FATE_KEPT) + fates.count(pb.FATE_NAMESPACE_KEPT)
+    told = f"{style.count(fates.count(pb.FATE_DELETED), 'object')} deleted"
+    return f"{told}, {kept} kept" if kept else told
 
 
 def _facts(finding: pb.Finding) -> list[str]:
@@ -219,6 +250,10 @@ def _summary(known: Known, look: Style) -> str:
     unhealthy = [r.name for r in counted if r.verdict != pb.VERDICT_HEALTHY]
     total = style.count(len(counted), "resource")
     match session.outcome:
+        case pb.OUTCOME_FAILED if session.mode == pb.MODE_DOWN:
+            left = [_object(r.object) for r in session.removals if r.fate == pb.FATE_FAILED]
+            what = f"{style.count(len(left), 'object')} not deleted: {style.some(left, 5)}"
+            text = f"✘ {what} ({_removed(session)} in {took})"
         case pb.OUTCOME_FAILED if failed:
             text = f"✘ {len(failed)} of {total} failed in {took}: {style.some(failed, 5)}"
         case pb.OUTCOME_TILTFILE_ERROR:

@@ -31,10 +31,17 @@ def reconcile(s: State, now: float) -> Decision:
         return _removing(s, session, now)
     problems = _problems(s)
     if problems and (not session.spec.keep_going or _hopeless(s) or ending.reached(s)):
+        if unjudged := [n for n in s.active if not s.resources[n].judged and _told(n, problems)]:
+            return Hold("judging", f"judging {', '.join(sorted(unjudged))}")
         return Record(SessionEnded(Outcome.FAILED, now, problems))
     if not problems and s.project is not None and all(_healthy(s, n, now) for n in s.active):
         return Record(SessionEnded(Outcome.HEALTHY, now))
     return _late(s, session, now, tuple(unfinished(s)), problems)
+
+
+def _told(name: ResourceName, problems: tuple[Problem, ...]) -> bool:
+    """Whether a report is going to tell of it: then it must know what the verdict knows."""
+    return any(name in problem.resources for problem in problems)
 
 
 def _hopeless(s: State) -> bool:
