@@ -1,6 +1,7 @@
 """The whole engine around fakes, in virtual time: desired in, the state of the world out."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from tests.builders import project as build
 from tests.fakes.cluster import FakeCluster
 from tests.runtime.world import World, world
-from tiltd.model.desired import PodReadiness, Settings
-from tiltd.model.events import FilesChanged
+from tiltd.model.desired import DockerBuild, PodReadiness, Settings
+from tiltd.model.events import FilesChanged, Triggered
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.problems import Code, Place, Problem
 from tiltd.model.state import Mode, Outcome
@@ -347,3 +348,138 @@ async def test_objects_are_applied_in_the_order_that_they_need(engine: World) ->
     rest = build.kubernetes("uncategorized", build.config_map("late"))
     await engine.ci(build.project(web, rest))
     assert engine.cluster.applied == ["ConfigMap/late", "Deployment/web"]
+
+
+async def test_an_object_that_somebody_deletes_is_made_again(engine: World) -> None:
+    controls_deployments(engine.cluster)
+    web = build.kubernetes("web", build.deployment("web"))
+    await engine.ci(build.project(web))
+    await engine.start(mode=Mode.UP)  # this one finds it unchanged
+    await engine.until(lambda s: any(r.ready_once for r in s.resources.values()))
+    engine.cluster.applied.clear()
+    engine.cluster.remove(engine.cluster.get("Deployment", "web"))
+    await engine.until(lambda _: engine.cluster.applied == ["Deployment/web"])
+    assert engine.cluster.get("Deployment", "web")
+
+
+async def test_an_apply_is_not_undone_by_news_that_are_older(engine: World) -> None:
+    web = build.kubernetes("web", build.deployment("web"))
+    await engine.start(build.project(web), Mode.UP)
+    await engine.until(lambda s: bool(s.applied))
+    live = engine.cluster.get("Deployment", "web")
+    old = {**live, "metadata": {**live["metadata"], "resourceVersion": "0", "generation": 0}}
+    engine.sessions._seen((old,), ())
+    assert engine.state.live.objects[live["metadata"]["uid"]]["metadata"]["generation"] == 1
+
+
+async def test_waiting_for_what_nobody_starts_fails_at_once(engine: World) -> None:
+    db = build.kubernetes("db", build.deployment("db"), auto_init=False)
+    web = build.kubernetes("web", build.deployment("web"), deps=["db"])
+    ended = await engine.ci(build.project(db, web))
+    assert ended.outcome is Outcome.FAILED
+    assert "web depends on db" in ended.problems[0].message
+    assert engine.cluster.applied == []
+
+
+async def test_in_up_it_waits_until_that_is_triggered(engine: World) -> None:
+    controls_deployments(engine.cluster)
+    db = build.kubernetes("db", build.deployment("db"), auto_init=False)
+    web = build.kubernetes("web", build.deployment("web"), deps=["db"])
+    await engine.start(build.project(db, web), Mode.UP)
+    await engine.until(lambda s: bool(s.looked))
+    assert engine.cluster.applied == []
+    engine.store.dispatch(Triggered(ResourceName("db")))
+    await engine.until(lambda s: len(s.applied) == 2)
+    assert engine.cluster.applied == ["Deployment/db", "Deployment/web"]
+
+
+async def test_a_trigger_in_ci_is_waited_for(engine: World) -> None:
+    engine.processes.seconds.update(quick=1, slow=100)
+    project = build.project(
+        build.local("quick", "quick"), build.local("slow", "slow", allow_parallel=True)
+    )
+    await engine.start(project)
+    await engine.until(lambda _: engine.processes.ran == ["quick"])
+    engine.processes.seconds["quick"] = 500
+    engine.store.dispatch(Triggered(ResourceName("quick")))
+    assert (await engine.ended()).outcome is Outcome.HEALTHY
+    assert engine.processes.ran == ["quick", "slow", "quick"]
+
+
+async def test_a_reload_that_drops_a_resource_stops_what_it_does(engine: World) -> None:
+    engine.processes.seconds["long"] = 1000
+    keep, drop = build.local("keep", "keep"), build.local("drop", "long", allow_parallel=True)
+    await engine.start(build.project(keep, drop), Mode.UP)
+    await engine.until(lambda _: "long" in engine.processes.running)
+    engine.tiltfiles.project = build.project(keep)
+    engine.store.dispatch(FilesChanged(("/src/shop/Tiltfile",)))
+    await engine.until(lambda _: engine.processes.stopped == ["long"])
+    assert list(engine.state.resources) == ["keep"]
+
+
+async def test_a_reload_that_changes_how_an_image_is_built_reads_its_files_again(
+    engine: World,
+) -> None:
+    web = build.kubernetes("web", build.deployment("web", "img"))
+    image = build.image("img")
+    await engine.start(build.project(web, images=[image]), Mode.UP)
+    await engine.until(lambda _: engine.images.built == ["img"])
+    assert isinstance(image.build, DockerBuild)
+    moved = replace(image, build=replace(image.build, context="/src/other"))
+    engine.inputs.contents["/src/other"] = "other"
+    engine.tiltfiles.project = build.project(web, images=[moved])
+    engine.store.dispatch(FilesChanged(("/src/shop/Tiltfile",)))
+    await engine.until(lambda _: engine.images.built == ["img", "img"])
+
+
+async def test_a_session_that_is_stopped_while_it_builds_leaves_nothing_running(
+    engine: World,
+) -> None:
+    engine.processes.seconds["long"] = 1000
+    web = build.kubernetes("web", build.deployment("web", "img"))
+    await engine.start(
+        build.project(web, build.local("l", "long"), images=[build.image("img")]), Mode.UP
+    )
+    await engine.until(lambda _: "long" in engine.processes.running)
+    assert engine.sessions.active is not None
+    engine.sessions.stop(engine.sessions.active.spec.id)
+    await engine.sessions.settled()
+    assert not engine.processes.running
+    assert engine.cluster.closed
+
+
+async def test_one_session_knows_nothing_of_the_project_of_the_one_before(engine: World) -> None:
+    await engine.ci(build.project(build.kubernetes("a", build.config_map("a"))))
+    ended = await engine.ci(build.project(build.kubernetes("b", build.config_map("b"))))
+    assert ended.outcome is Outcome.HEALTHY
+    assert list(engine.state.resources) == ["b"]
+    assert len(engine.state.applied) == 1
+
+
+async def test_with_nothing_to_do_ci_is_over_at_once(engine: World) -> None:
+    ended = await engine.ci(build.project())
+    assert ended.outcome is Outcome.HEALTHY
+
+
+async def test_what_stays_busy_ends_with_the_deadline(engine: World) -> None:
+    busy = TransientError(Problem(Code.APPLY, "the API server is busy"))
+    engine.cluster.errors["ConfigMap/conf"].extend([busy] * 1000)
+    conf = build.kubernetes("conf", build.config_map("conf"))
+    ended = await engine.ci(build.project(conf), timeout=60)
+    assert ended.outcome is Outcome.TIMEOUT
+
+
+async def test_a_limit_of_the_command_line_beats_the_tiltfiles(engine: World) -> None:
+    controls_deployments(engine.cluster, after=1000)
+    web = build.kubernetes("web", build.deployment("web"))
+    ended = await engine.ci(build.project(web, settings=Settings(ci_timeout=7)), timeout=9)
+    assert "after 9s" in ended.problems[0].message
+
+
+async def test_a_resource_can_wait_for_a_local_one(engine: World) -> None:
+    first = build.local("first", "first")
+    conf = build.kubernetes("conf", build.config_map("conf"), deps=["first"])
+    engine.processes.exits["first"] = 0
+    assert (await engine.ci(build.project(first, conf))).outcome is Outcome.HEALTHY
+    assert engine.processes.ran == ["first"]
+    assert engine.cluster.applied == ["ConfigMap/conf"]

@@ -7,7 +7,7 @@ from tiltd.core.health.clock import RESOLUTION, Clock
 from tiltd.model.desired import JSON, KubernetesTarget, Manifest
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import ContainerRun, Scope, Uid
-from tiltd.model.state import State
+from tiltd.model.state import Mode, State
 
 # Their health is that they exist, which the answer to the apply says: no watch is needed in `ci`.
 _STATIC = frozenset(
@@ -30,6 +30,8 @@ def watch_scopes(s: State) -> frozenset[Scope]:
     """The scopes whose changes can change a verdict."""
     if s.cluster is None or s.session is None or s.session.ended is not None:
         return frozenset()
+    if s.session.spec.mode is Mode.DOWN:
+        return frozenset()  # each delete sees to its object's end by itself
     scopes: set[Scope] = set()
     for manifest in _manifests(s):
         if manifest.id.kind not in _STATIC:
@@ -67,6 +69,11 @@ def log_runs(s: State) -> frozenset[ContainerRun]:
     return frozenset(run for run, _ in _all_runs(s))
 
 
+def resource_runs(name: ResourceName, s: State) -> frozenset[ContainerRun]:
+    """Those of one resource; another answer only where its part of the state is another."""
+    return frozenset(run for run, _ in _resource_runs(name, s))
+
+
 def finished_runs(s: State) -> frozenset[ContainerRun]:
     """Those of them that are over: their logs have an end."""
     return frozenset(run for run, over in _all_runs(s) if over)
@@ -74,8 +81,12 @@ def finished_runs(s: State) -> frozenset[ContainerRun]:
 
 def _all_runs(s: State) -> Iterator[tuple[ContainerRun, bool]]:
     for name in s.active:
-        for uid in s.live.by_resource.get(name, frozenset()):
-            yield from _runs(name, uid, s.live.objects[uid], s)
+        yield from _resource_runs(name, s)
+
+
+def _resource_runs(name: ResourceName, s: State) -> Iterator[tuple[ContainerRun, bool]]:
+    for uid in s.live.by_resource.get(name, frozenset()):
+        yield from _runs(name, uid, s.live.objects[uid], s)
 
 
 def _runs(name: ResourceName, uid: Uid, pod: JSON, s: State) -> Iterator[tuple[ContainerRun, bool]]:

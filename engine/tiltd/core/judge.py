@@ -1,6 +1,8 @@
 """A resource's verdict out of all that is known: the bridge from the state to `core.health`."""
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tiltd.core import graph as graphs
 from tiltd.core import health as rules
@@ -174,16 +176,33 @@ def _scope(
     return rules.Scope(objects, _clock(s, now), limits.health(s), context)
 
 
-def _references(s: State) -> dict[rules.Reference, float | None]:
-    """The project's objects as a pod may name them, with the time of their apply."""
-    found: dict[rules.Reference, float | None] = {}
+def _references(s: State) -> Mapping[rules.Reference, float | None]:
+    """The project's objects as a pod may name them, with the time of their apply.
+
+    Remembered for the state's parts that it is made of: most judgements find these as they were.
+    """
+    parts = (s.graph, s.wanted, s.applied, s.kube_context)
+    if not all(map(operator.is_, _remembered.parts, parts)):
+        _remembered.parts, _remembered.found = parts, dict(_named(s))
+    return _remembered.found
+
+
+class _Remembered:
+    parts: tuple[object, ...] = (None, None, None, None)
+    found: Mapping[rules.Reference, float | None] = MappingProxyType({})
+
+
+_remembered = _Remembered()
+
+
+def _named(s: State) -> Iterator[tuple[rules.Reference, float | None]]:
     for name in s.graph.manifests:
         if object_node(name) in s.wanted:
             applied = s.applied.get(name)
-            where = name.namespace or s.kube_context.namespace
-            reference = rules.Reference(name.kind.lower(), where, name.name)
-            found[reference] = applied.at if applied else None
-    return found
+            at = applied.at if applied else None
+            kind = name.kind.lower()
+            yield rules.Reference(kind, name.namespace or s.kube_context.namespace, name.name), at
+            yield rules.Reference(kind, "", name.name), at  # as a cluster-scoped one is named
 
 
 def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) -> Iterator[Finding]:

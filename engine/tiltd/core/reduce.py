@@ -179,7 +179,10 @@ def _applied(s: State, event: events.ObjectApplied) -> State:
     uid = live.uid(event.body)
     applied = state.Applied(event.key, uid, event.at, event.changed, live.trimmed(event.body))
     # What was found before the session is old now, whoever looks at it next.
-    found = {k: v for k, v in s.found.items() if k != event.id} if event.id in s.found else s.found
+    found = s.found
+    if event.id in found:
+        found = dict(found)
+        del found[event.id]
     s = replace(s, applied={**s.applied, event.id: applied}, found=found)
     name = s.graph.resource_of.get(event.id)
     s = _adopt(s, (event.body,), (), event.at, {} if name is None else {uid: name})

@@ -7,6 +7,7 @@ meets the state of another.
 """
 
 import asyncio
+import operator
 from typing import NoReturn
 
 from tiltd.core import follow
@@ -14,7 +15,7 @@ from tiltd.model import events
 from tiltd.model.desired import JSON
 from tiltd.model.names import NodeName, ResourceName, SessionId
 from tiltd.model.observed import ContainerRun, Uid
-from tiltd.model.state import Outcome, Session, SessionSpec, State
+from tiltd.model.state import Outcome, ResourceState, Session, SessionSpec, State
 from tiltd.ports import Log
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
@@ -24,6 +25,16 @@ from tiltd.runtime.worker import Worker
 
 # How long the logs of a failed pod may take to arrive after the verdict.
 _DRAIN = 1.5
+
+
+def _frame(state: State) -> tuple[object, ...]:
+    """What decides about the scopes that are watched."""
+    return state.session, state.cluster, state.active, state.graph
+
+
+def _differ(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    """By identity: to compare thousands of objects at each event takes longer than all else."""
+    return len(one) != len(other) or not all(map(operator.is_, one, other))
 
 
 class BusyError(Exception):
@@ -48,6 +59,8 @@ class Sessions:
         self._logs, self._clock = logs, clock
         self._starting = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._frame: tuple[object, ...] = ()
+        self._runs: dict[ResourceName, tuple[ResourceState, frozenset[ContainerRun]]] = {}
         store.listen(self._notice)
 
     @property
@@ -107,16 +120,35 @@ class Sessions:
         self._store.dispatch(events.SessionSettled())
 
     def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
-        parts = ("live", "session", "cluster", "active", "graph")
-        if any(getattr(old, part) is not getattr(new, part) for part in parts):
+        if old.live is not new.live or _differ(_frame(old), _frame(new)):
             self._changed.set()
 
     def _follow(self, state: State) -> None:
         cluster = self._worker.cluster
         ended = state.session is None or state.session.ended is not None
-        if cluster is not None and state.cluster is not None and not ended:
+        if cluster is None or state.cluster is None or ended:
+            self._frame, self._runs = (), {}
+            return
+        frame = (cluster, *_frame(state))
+        if _differ(self._frame, frame):
+            self._frame, self._runs = frame, {}
             cluster.follow(follow.watch_scopes(state), self._seen)
-            cluster.follow_logs(follow.log_runs(state), self._log)
+        if self._note_runs(state):
+            cluster.follow_logs(
+                frozenset(run for _, runs in self._runs.values() for run in runs), self._log
+            )
+
+    def _note_runs(self, state: State) -> bool:
+        """Bring what is known of each resource's logs up to date; whether that changed anything."""
+        changed = not self._runs
+        for name in state.active:
+            resource = state.resources[name]
+            before = self._runs.get(name)
+            if before is None or before[0] is not resource:
+                runs = follow.resource_runs(name, state)
+                changed = changed or before is None or before[1] != runs
+                self._runs[name] = resource, runs
+        return changed
 
     def _seen(self, seen: tuple[JSON, ...], gone: tuple[Uid, ...]) -> None:
         self._store.dispatch(events.ClusterChanged(self._clock.now(), seen, gone))

@@ -15,7 +15,8 @@ NOTHING: Obj = {}
 def _at(obj: Obj, path: tuple[str, ...]) -> Any:
     value: Any = obj
     for key in path:
-        if not isinstance(value, Mapping):
+        # Nearly always a dict, which is told at a tenth of the price.
+        if type(value) is not dict and not isinstance(value, Mapping):
             return None
         value = cast("Obj", value).get(key)
     return value

@@ -115,6 +115,7 @@ def _failures(s: State) -> Iterator[causes.Failure]:
                 yield _work(unlisted, (part.resource,))
     for name in s.graph.resources:
         if name in s.active:
+            yield from _stuck(s, name)
             yield from _verdict(s, name)
 
 
@@ -125,6 +126,22 @@ def _work(problem: Problem, resources: tuple[ResourceName, ...]) -> causes.Failu
 def _unlisted(s: State, part: graph.ObjectNode) -> Problem | None:
     down = s.session is not None and s.session.spec.mode is Mode.DOWN
     return removing.unlisted(part.manifest, s) if down else None
+
+
+def _stuck(s: State, name: ResourceName) -> Iterator[causes.Failure]:
+    """It waits for a resource that nobody starts; in `ci` nobody is there to do it."""
+    resource = s.graph.resources[name]
+    if s.session is None or s.session.spec.mode is not Mode.CI:
+        return
+    for other in resource.resource_deps:
+        if other in s.resources and other not in s.active and not s.resources[other].ready_once:
+            problem = Problem(
+                Code.TILTFILE,
+                f"{name} depends on {other}, which does not start by itself",
+                place=resource.place,
+                hint=f"take auto_init=False from {other}, or {other} out of its resource_deps",
+            )
+            yield _work(problem, (name,))
 
 
 def _failure(s: State, node: NodeName) -> Problem | None:
