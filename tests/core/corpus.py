@@ -119,7 +119,7 @@ def _crd() -> Obj:
         },
     }
     schema = {"type": "object", "properties": {"spec": spec_schema, "status": {"type": "object"}}}
-    version = {
+    version: Obj = {
         "name": "v1",
         "served": True,
         "storage": True,

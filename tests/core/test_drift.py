@@ -34,7 +34,7 @@ def test_what_was_edited_is_not(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", UNTOUCHED, ids=ids)
 def test_without_our_entry_nothing_is_ours(row: dict[str, Any]) -> None:
-    metadata = {**row["live"]["metadata"], "managedFields": []}
+    metadata: dict[str, Any] = {**row["live"]["metadata"], "managedFields": []}
     assert not drift.untouched(row["sent"], {**row["live"], "metadata": metadata})
 
 

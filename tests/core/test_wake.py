@@ -17,7 +17,7 @@ from tiltd.model.state import Mode
 @settings(deadline=None, max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(seed=st.integers(0, 2**32))  # a seed can't be shrunk, which would take minutes
 def test_every_node_whose_decision_an_event_changes_is_woken(mode: Mode, seed: int) -> None:
-    player = Player(Random(seed), mode)
+    player = Player(Random(seed), mode)  # noqa: S311 - a game, no secret
     player.play(player.begin())
     for _ in range(60):
         event = player.move()

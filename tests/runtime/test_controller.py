@@ -1,7 +1,7 @@
 """Starting and ending work, with a worker that the test steers and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -83,7 +83,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(**bounds: int) -> AsyncIterator[Desk]:
+async def desk(**bounds: int) -> AsyncGenerator[Desk]:
     made = Desk({**BOUNDS, **{Work(k): v for k, v in bounds.items()}})
     async with running(controller=made.controller.run()):
         yield made

@@ -19,8 +19,7 @@ from tiltd.model.names import (
     serve_node,
 )
 from tiltd.model.observed import ServeStatus, Uid
-from tiltd.model.problems import Problem
-from tiltd.model.state import State
+from tiltd.model.state import Failure, State
 
 
 def remember(s: State, name: ResourceName, now: float) -> Memory:
@@ -39,9 +38,9 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
     resource = s.graph.resources[name]
     match resource.target:
         case desired.KubernetesTarget() as target:
-            findings = [*_failures(s, resource), *_kubernetes(s, resource, target, now)]
+            findings = [*_failures(s, resource, now), *_kubernetes(s, resource, target, now)]
         case desired.LocalTarget() as local_target:
-            findings = [*_failures(s, resource), *_local(s, resource, local_target)]
+            findings = [*_failures(s, resource, now), *_local(s, resource, local_target)]
     return rules.assessment(findings or [_nothing(resource)])
 
 
@@ -73,27 +72,33 @@ def _clock(s: State, now: float) -> rules.Clock:
     return rules.Clock(now, s.cluster.skew if s.cluster else 0.0)
 
 
-def _failures(s: State, resource: desired.Resource) -> Iterator[Finding]:
+def _failures(s: State, resource: desired.Resource, now: float) -> Iterator[Finding]:
     """Work for this resource that failed: builds, applies, commands."""
     for node in sorted(graphs.made_of(s.graph, resource.name)):
         progress = s.progress.get(node)
         if progress is not None and progress.failure is not None:
-            failure = progress.failure
-            yield failed_work(node, failure.problem, final=failure.retry_at is None)
+            yield _failed_work(node, progress.failure, s, now)
 
 
 WORK = "work."
 """Rules of findings that tell of failed work; the work's own problem says the same."""
 
 
-def failed_work(node: str, problem: Problem, *, final: bool) -> Finding:
-    """A failed try, as a finding about its node."""
+def _failed_work(node: str, failure: Failure, s: State, now: float) -> Finding:
+    """A failed try, as a finding about its node: Failing while it is tried again in time."""
     kind, _, name = node.partition("/")
+    problem, end = failure.problem, limits.gives_up_at(failure, s)
+    over = end is not None and now >= end
+    again = failure.retry_at is not None
+    limit = f" of {end - failure.since:g}s" if end is not None else ""
     return Finding(
-        Verdict.FAILED if final else Verdict.FAILING,
+        Verdict.FAILED if over else Verdict.FAILING,
         f"{WORK}{problem.code.value}",
         (ObjectRef(kind.capitalize(), "", name),),
         message=str(problem),
+        observed=f"tried for {now - failure.since:.0f}s{limit}" if again and over else "",
+        since=failure.since,
+        until=None if over else end,
         hint=problem.hint,
     )
 
@@ -164,7 +169,8 @@ def _scope(
     known = s.resources[resource.name]
     applied = s.applied.get(subject) if subject else None
     # Only a pod can miss another object, and gathering them all costs.
-    others = _references(s) if objects.kind("Pod") else {}
+    nobody: Mapping[rules.Reference, float | None] = {}
+    others = _references(s) if objects.kind("Pod") else nobody
     context = rules.Context(
         applied_at=applied.at if applied else known.started_at,
         changed_at=known.changed_at,

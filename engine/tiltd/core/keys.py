@@ -56,7 +56,8 @@ def _secret_id(secret: str) -> str:
 
     Without an id, the name of the file or variable is the id (`docker build --secret`).
     """
-    fields = dict(f.partition("=")[::2] for f in secret.split(","))
+    parts = (f.partition("=") for f in secret.split(","))
+    fields = {name: value for name, _, value in parts}
     given = fields.get("id")
     source = next((fields[k] for k in ("src", "source", "env") if k in fields), secret)
     return given or posixpath.basename(source)
