@@ -186,6 +186,10 @@ def _removed(session: pb.Session) -> str:
     return f"{told}, {kept} kept" if kept else told
 
 
+def _left(session: pb.Session) -> list[str]:
+    return [_object(r.object) for r in session.removals if r.fate == pb.FATE_FAILED]
+
+
 def _facts(finding: pb.Finding) -> list[str]:
     out = [finding.reason] if finding.reason else []
     if finding.HasField("exit_code"):
@@ -250,8 +254,7 @@ def _summary(known: Known, look: Style) -> str:
     unhealthy = [r.name for r in counted if r.verdict != pb.VERDICT_HEALTHY]
     total = style.count(len(counted), "resource")
     match session.outcome:
-        case pb.OUTCOME_FAILED if session.mode == pb.MODE_DOWN:
-            left = [_object(r.object) for r in session.removals if r.fate == pb.FATE_FAILED]
+        case pb.OUTCOME_FAILED if left := _left(session):
             what = f"{style.count(len(left), 'object')} not deleted: {style.some(left, 5)}"
             text = f"✘ {what} ({_removed(session)} in {took})"
         case pb.OUTCOME_FAILED if failed:

@@ -134,7 +134,7 @@ _TABLE: Final[Sequence[Row]] = [
     (r"work\.build$", re.compile(r"(?P<disk>the disk of the Docker Engine is full)"), _named),
     (r"work\.push$", re.compile(r"pushing \S+ to (?P<image>\S+) failed: "), _registry),
     (
-        r"work\.(apply|cluster-forbidden)$|workload\.create-failed$",
+        r"work\.(apply|refused|cluster-forbidden)$|workload\.create-failed$",
         re.compile(r'admission webhook "(?P<webhook>[^"]+)"'),
         _named,
     ),

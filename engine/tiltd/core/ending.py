@@ -8,7 +8,7 @@ something that has failed will do neither.
 from collections.abc import Iterator
 from typing import Final
 
-from tiltd.core import keys, naming
+from tiltd.core import keys, limits, naming
 from tiltd.model import graph
 from tiltd.model.actions import Work
 from tiltd.model.desired import LocalTarget
@@ -19,13 +19,13 @@ from tiltd.model.state import State
 _PENDING: Final = frozenset({"object.pending", "command.pending", "serve.pending"})
 
 
-def reached(s: State) -> bool:
+def reached(s: State, now: float) -> bool:
     """See the module."""
     if any(
         p.running is not None and p.running.work != Work.SERVE.value for p in s.progress.values()
     ):
         return False
-    blocked = _blocked(s)
+    blocked = _blocked(s, now)
     return all(_ended(s, name, blocked) for name in s.active)
 
 
@@ -45,10 +45,10 @@ def _over(finding: Finding, *, stuck: bool) -> bool:
     return finding.verdict.settled or (stuck and finding.rule in _PENDING)
 
 
-def _blocked(s: State) -> frozenset[NodeName]:
+def _blocked(s: State, now: float) -> frozenset[NodeName]:
     """What has failed, and what waits for it, however far away."""
     found: set[NodeName] = set()
-    todo = list(_failed(s))
+    todo = list(_failed(s, now))
     while todo:
         node = todo.pop()
         if node not in found:
@@ -57,11 +57,11 @@ def _blocked(s: State) -> frozenset[NodeName]:
     return frozenset(found)
 
 
-def _failed(s: State) -> Iterator[NodeName]:
+def _failed(s: State, now: float) -> Iterator[NodeName]:
     for node in s.wanted:
         progress = s.progress.get(node)
         failure = progress.failure if progress else None
-        if failure is not None and failure.retry_at is None:
+        if failure is not None and limits.final(failure, s, now):
             yield node
     for name in s.active:
         known = s.resources[name]

@@ -2,7 +2,8 @@
 
 from tiltd.model.desired import Settings
 from tiltd.model.health import Limits
-from tiltd.model.state import LimitOverrides, Mode, State
+from tiltd.model.problems import Code
+from tiltd.model.state import Failure, LimitOverrides, Mode, State
 
 DEFAULT_TIMEOUT = 1800.0
 
@@ -19,6 +20,25 @@ def health(s: State) -> Limits:
         readiness=_first(given.readiness, settings.ci_readiness_timeout, base.readiness),
         tolerate=settings.k8s_grace_period or base.tolerate,
     )
+
+
+def gives_up_at(failure: Failure, s: State) -> float | None:
+    """When a failed try counts as final although it is tried again; `None`: never.
+
+    What the cluster refuses for now (a quota, a webhook, a namespace that is not there) has the
+    grace; what is busy or can't be reached (a registry, the cluster) as long as readiness may take.
+    """
+    if failure.retry_at is None:
+        return failure.since
+    given = health(s)
+    limit = given.grace if failure.problem.code is Code.REFUSED else given.readiness
+    return None if limit is None else failure.since + limit
+
+
+def final(failure: Failure, s: State, now: float) -> bool:
+    """Whether a failed try is one that nothing here will mend any more."""
+    end = gives_up_at(failure, s)
+    return end is not None and now >= end
 
 
 def timeout(s: State) -> float | None:

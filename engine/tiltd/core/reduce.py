@@ -109,7 +109,8 @@ def _attempt_ended(s: State, event: events.AttemptEnded) -> State:
         again = before is not None and before.wanted == last.wanted
         tries = 1 + (before.tries if before and again else 0)
         retry = event.at + backoff.delay(tries) if event.transient else None
-        failure = state.Failure(last.wanted, event.problem, tries, retry)
+        since = before.since if before and again else event.at
+        failure = state.Failure(last.wanted, event.problem, tries, retry, since)
     ended = Progress(last=last, failure=failure)
     return _unjudged(replace(s, progress={**s.progress, event.node: ended}), event.node)
 

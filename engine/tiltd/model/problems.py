@@ -17,6 +17,7 @@ class Code(Enum):
     BUILD = "build"
     PUSH = "push"
     APPLY = "apply"
+    REFUSED = "refused"
     HEALTH = "health"
     COMMAND = "command"
     INPUT = "input"

@@ -136,12 +136,14 @@ class Failure:
         wanted: what was tried; a change of it forgets the failure.
         tries: how often in a row.
         retry_at: when to try again; `None`: only a change helps.
+        since: when the first try of this row failed.
     """
 
     wanted: str
     problem: Problem
     tries: int
     retry_at: float | None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

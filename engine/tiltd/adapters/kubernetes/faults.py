@@ -64,6 +64,11 @@ _HEALING = re.compile(
     r"|failed calling webhook|has timed out|context deadline exceeded",
     re.IGNORECASE,
 )
+_REFUSING = re.compile(
+    r"being terminated|serviceaccount \S+ not found|exceeded quota|failed calling webhook"
+    r"|namespaces \S+ not found",
+    re.IGNORECASE,
+)
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -115,6 +120,7 @@ def raise_apply(refused: Refused, body: JSON, *, doing: str = "apply") -> NoRetu
     code, hint = Code.APPLY, ""
     match meaning(refused):
         case Meaning.TRANSIENT | Meaning.CONFLICT:
+            code = Code.REFUSED if _REFUSING.search(refused.words) else code
             problem = Problem(code, told, None, _waiting(refused), detail)
             raise ports.TransientError(problem) from None
         case Meaning.LOGIN | Meaning.FORBIDDEN:
@@ -195,6 +201,12 @@ def _values(body: JSON) -> Iterator[str]:
 def _waiting(refused: Refused) -> str:
     if "being terminated" in refused.words:
         return "The namespace is still being deleted; this waits until it is gone."
+    if re.search(r"namespaces \S+ not found", refused.words):
+        return "Create the namespace first, or add its Namespace to the Tiltfile."
+    if "failed calling webhook" in refused.words:
+        return "An admission webhook of the cluster does not answer: is what serves it running?"
+    if "exceeded quota" in refused.words:
+        return "Raise the quota, or ask for less in resources."
     return ""
 
 

@@ -130,6 +130,8 @@ class Logs:
                 return _End.NEVER
             case 400 if "waiting to start" in words or "not found" in words:
                 return _End.NOT_YET  # its image is being pulled, or the status lags behind
+            case 400 if words.endswith("is terminated"):
+                return _End.NEVER  # it ended before it began: there is no log
             case 400 | 401 | 403:
                 if reply.status == _FORBIDDEN:
                     self._forbidden(run.namespace, words)

@@ -24,13 +24,13 @@ def reconcile(s: State, now: float) -> Decision:
     session = s.session
     if session is None or session.spec.mode is Mode.UP:
         return Hold("running", "runs until it is stopped")
-    problem = _failure(s, TILTFILE)
+    problem = _failure(s, TILTFILE, now)
     if problem is not None:
         return Record(SessionEnded(Outcome.TILTFILE, now, (problem,)))
     if session.spec.mode is Mode.DOWN:
         return _removing(s, session, now)
-    problems = _problems(s)
-    if problems and (not session.spec.keep_going or _hopeless(s) or ending.reached(s)):
+    problems = _problems(s, now)
+    if problems and (not session.spec.keep_going or _hopeless(s, now) or ending.reached(s, now)):
         if unjudged := [n for n in s.active if not s.resources[n].judged and _told(n, problems)]:
             return Hold("judging", f"judging {', '.join(sorted(unjudged))}")
         return Record(SessionEnded(Outcome.FAILED, now, problems))
@@ -44,17 +44,17 @@ def _told(name: ResourceName, problems: tuple[Problem, ...]) -> bool:
     return any(name in problem.resources for problem in problems)
 
 
-def _hopeless(s: State) -> bool:
+def _hopeless(s: State, now: float) -> bool:
     """Without its cluster nothing goes on that matters."""
-    return _failure(s, CLUSTER) is not None
+    return _failure(s, CLUSTER, now) is not None
 
 
 def _removing(s: State, session: Session, now: float) -> Decision:
     """`down` is over when nothing is left to delete; what can't be deleted holds up nothing."""
-    problems = _problems(s)
+    problems = _problems(s, now)
     fates = tuple(removing.fates(s)) if s.project is not None else ()
     left = tuple(str(m.id) for m, fate in fates if fate is removing.Fate.PENDING)
-    if _hopeless(s) or (s.project is not None and not left):
+    if _hopeless(s, now) or (s.project is not None and not left):
         outcome = Outcome.FAILED if problems else Outcome.HEALTHY
         return Record(SessionEnded(outcome, now, problems))
     return _late(s, session, now, left, problems)
@@ -95,17 +95,17 @@ def _healthy(s: State, name: ResourceName, now: float) -> bool:
     return until is None or now < until
 
 
-def _problems(s: State) -> tuple[Problem, ...]:
+def _problems(s: State, now: float) -> tuple[Problem, ...]:
     """What has failed for good, each cause once."""
-    return causes.grouped(_failures(s), tuple(s.graph.resources))
+    return causes.grouped(_failures(s, now), tuple(s.graph.resources))
 
 
-def _failures(s: State) -> Iterator[causes.Failure]:
-    problem = _failure(s, CLUSTER)
+def _failures(s: State, now: float) -> Iterator[causes.Failure]:
+    problem = _failure(s, CLUSTER, now)
     if problem is not None:
         yield _work(problem, ())
     for node in sorted(s.wanted):
-        problem = _failure(s, node)
+        problem = _failure(s, node, now)
         if problem is not None:
             yield _work(problem, _stopped(s, node))
         part = s.graph.nodes[node]
@@ -144,11 +144,11 @@ def _stuck(s: State, name: ResourceName) -> Iterator[causes.Failure]:
             yield _work(problem, (name,))
 
 
-def _failure(s: State, node: NodeName) -> Problem | None:
+def _failure(s: State, node: NodeName, now: float) -> Problem | None:
     """A failure that no further try mends."""
     progress = s.progress.get(node)
     failure = progress.failure if progress else None
-    return failure.problem if failure is not None and failure.retry_at is None else None
+    return failure.problem if failure is not None and limits.final(failure, s, now) else None
 
 
 def _stopped(s: State, node: NodeName) -> tuple[ResourceName, ...]:
