@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = Config(
             project_dir=claim.project_dir,
             address=address,
+            log_folder=claim.folder,
             idle_timeout=None if options.idle_timeout < 0 else options.idle_timeout,
             one_session=options.started_by in {"ci", "down"},
         )

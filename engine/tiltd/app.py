@@ -22,6 +22,7 @@ from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.sessions import Sessions
+from tiltd.runtime.spill import Spill
 from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
 from tiltd.runtime.threads import Pool, alone
@@ -46,12 +47,14 @@ class Config:
         address: where to listen: `unix:PATH`.
         idle_timeout: stop after so many seconds without session or client; `None`: never.
         one_session: stop as soon as the first session has ended and its client is gone.
+        log_folder: where log lines go that memory has no room for.
     """
 
     project_dir: str
     address: str
     idle_timeout: float | None
     one_session: bool
+    log_folder: str = ""
 
 
 class App:
@@ -62,7 +65,7 @@ class App:
         self._clock = Clock()
         self._stopping, self._answering = asyncio.Event(), asyncio.Event()
         self.store = Store()
-        self.logs = LogStore(clock=self._clock.now)
+        self.logs = LogStore(clock=self._clock.now, spill=Spill(config.log_folder))
         self._compute = Pool("compute", 1)
         self._outside: LocalOutside | None = None
         self._ports: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
@@ -110,6 +113,7 @@ class App:
             if self._outside is not None:
                 await self._outside.close()
             self._compute.close()
+            self.logs.forget()
 
     async def _end(self) -> None:
         active = self.sessions.active

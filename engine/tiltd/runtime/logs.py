@@ -7,23 +7,29 @@ beginning of a secret.  Progress bars rewrite their line with carriage returns: 
 overwritten is dropped.  Colours stay; other control sequences, which would move the reader's
 cursor or set his window's title, do not.
 
-The store keeps the newest lines up to a bound and drops the oldest.  Readers come at their own
-pace, from a sequence number on: nobody waits for them, and one that falls behind the bound is told
-how many lines it missed.  Writers wake readers that wait, and only those, so a burst costs one
-wake-up and not one for each line.
+The store keeps the newest lines in memory up to a bound; the oldest go to disk (`runtime.spill`),
+which has a bound of its own, and what is beyond that is dropped.  Readers come at their own pace,
+from a sequence number on: nobody waits for them, and one that falls behind the bounds is told how
+many lines it missed.  Writers wake readers that wait, and only those, so a burst costs one wake-up
+and not one for each line.
 """
 
 import asyncio
 import contextlib
+import logging
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from tiltd.core.scrub import Scrubber
+from tiltd.runtime.spill import Spill
+
+_log = logging.getLogger(__name__)
 
 LIMIT = 64 * 1024 * 1024
 """Characters of text that are kept, by default."""
@@ -39,6 +45,7 @@ GATHER = 0.02
 _BATCH = 1000
 _SCAN = 20_000
 _CHARGE = 64
+_SPARE = 64  # the part of memory that is made free at a time, so that disk is written in blocks
 _EARLY = 0.01  # timers and clocks don't agree to the last digit
 # Colours (CSI … m) pass.  Else: CSI, OSC and other strings, two-character escapes, controls.
 _UNWANTED = re.compile(
@@ -88,18 +95,25 @@ class LogStore:
     """See the module.  Made on the running loop, which has the timers of unfinished lines.
 
     Args:
-        limit: characters of text to keep; each line counts 64 more.
+        limit: characters of text to keep in memory; each line counts 64 more.
         clock: the present, in seconds since the epoch.
+        spill: takes what memory has no room for; without it, that is dropped.
     """
 
-    def __init__(self, limit: int = LIMIT, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        clock: Callable[[], float] = time.time,
+        spill: Spill | None = None,
+    ) -> None:
+        self._spill = spill
         self._loop = asyncio.get_running_loop()
         self._limit, self._clock = limit, clock
         self.lock = threading.Lock()
         self.scrubber = Scrubber()
         self._entries: dict[int, Entry] = {}
         self._spans: dict[tuple[str, str], deque[int]] = {}
-        self._first, self._next, self._size = 1, 1, 0
+        self._first, self._next, self._size = 1, 1, 0  # the oldest in memory, the next
         self._closed = False
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._unfinished: set[Writer] = set()
@@ -113,11 +127,11 @@ class LogStore:
     @property
     def dropped(self) -> int:
         """How many lines were dropped so far."""
-        return self._first - 1
+        return self._oldest - 1
 
     @property
     def size(self) -> int:
-        """Characters that count towards the limit."""
+        """Characters that count towards the limit of memory."""
         return self._size
 
     def writer(self, resource: str, span: str) -> "Writer":
@@ -141,6 +155,9 @@ class LogStore:
                     self._size += _cost(text) - _cost(entry.text)
                     self._entries[seq] = entry._replace(text=text)
 
+            if self._spill is not None:
+                self._try(lambda spill: spill.rewrite(scrubber.scrub))
+
     def append(self, resource: str, span: str, level: str, lines: list[str]) -> None:
         """Add whole lines, scrubbed already; the caller holds `lock`."""
         if not lines:
@@ -153,8 +170,8 @@ class LogStore:
             seqs.append(seq)
             self._next += 1
             self._size += _cost(text)
-        while self._size > self._limit and self._entries:
-            self._drop()
+        if self._size > self._limit:
+            self._make_room()
         self._wake()
 
     async def read(
@@ -215,6 +232,12 @@ class LogStore:
             self._closed = True
             self._wake()
 
+    def forget(self) -> None:
+        """Give back what old lines take on disk; nobody reads any more."""
+        with self.lock:
+            if self._spill is not None:
+                self._spill.close()
+
     def note(self, writer: "Writer", *, unfinished: bool) -> None:
         """Keep an eye on a writer with an unfinished line; the caller holds `lock`."""
         if not unfinished:
@@ -247,9 +270,11 @@ class LogStore:
     def _take(
         self, at: int, resources: Collection[str] | None, levels: Collection[str] | None
     ) -> Batch | None:
-        start = max(at, self._first)
+        start = max(at, self._oldest)
         if start >= self._next:
             return None
+        if start < self._first and self._spill is not None:
+            return self._take_spilled(self._spill, start, start - at, resources, levels)
         stop = min(self._next, start + (_BATCH if resources is levels is None else _SCAN))
         found: list[Entry] = []
         seq = start
@@ -263,7 +288,51 @@ class LogStore:
                     break
         return Batch(tuple(found), seq, start - at)
 
-    def _drop(self) -> None:
+    def _take_spilled(
+        self,
+        spill: Spill,
+        start: int,
+        dropped: int,
+        resources: Collection[str] | None,
+        levels: Collection[str] | None,
+    ) -> Batch:
+        """What one block on disk has from `start` on."""
+        rows = [row for row in spill.block(start) if row[0] >= start]
+        found = tuple(
+            Entry(*row)
+            for row in rows
+            if (resources is None or row[2] in resources) and (levels is None or row[4] in levels)
+        )
+        return Batch(found, rows[-1][0], dropped)
+
+    @property
+    def _oldest(self) -> int:
+        """The oldest line that can be read."""
+        return (self._spill.first if self._spill is not None else 0) or self._first
+
+    def _make_room(self) -> None:
+        """Let the oldest lines leave memory: to disk in blocks, if there is one for them."""
+        if self._spill is None:
+            while self._size > self._limit and self._entries:
+                self._drop()
+            return
+        room = self._limit - self._limit // _SPARE
+        while self._size > room and self._entries:
+            block: list[Entry] = []
+            while self._size > room and self._entries and len(block) < _BATCH:
+                block.append(self._drop())
+            self._try(partial(_add, block))
+
+    def _try(self, write: Callable[[Spill], None]) -> None:
+        """A disk that is full or broken loses old lines, never the daemon."""
+        if self._spill is not None:
+            try:
+                write(self._spill)
+            except OSError as error:
+                _log.warning("old log lines are lost: %s", error)
+                self._spill.close()
+
+    def _drop(self) -> Entry:
         entry = self._entries.pop(self._first)
         self._first += 1
         self._size -= _cost(entry.text)
@@ -272,6 +341,7 @@ class LogStore:
         seqs.popleft()
         if not seqs:
             del self._spans[name]
+        return entry
 
 
 class Writer:
@@ -346,6 +416,10 @@ class Writer:
             return line
         # A control sequence may have stood in the middle of a secret.
         return self._store.scrubber.scrub(_UNWANTED.sub("", line))
+
+
+def _add(block: list[Entry], spill: Spill) -> None:
+    spill.add(block)
 
 
 def _newest(rest: str) -> str:

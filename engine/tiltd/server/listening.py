@@ -32,7 +32,7 @@ class Claim:
         self.project_dir = str(Path(project_dir).resolve())
         self._ready_fd = ready_fd
         self._lock = -1
-        self.address = ""
+        self.address = self.folder = ""
 
     def take(self) -> str:
         """Take the place; the address to listen on, for gRPC.
@@ -47,7 +47,7 @@ class Claim:
         except address.AddressError as error:
             self._tell(handshake.Failed(str(error), error.hint))
             raise
-        self.address = str(home.address)
+        self.address, self.folder = str(home.address), home.folder
         self._lock = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
