@@ -19,6 +19,12 @@ from tilt_client.render.tails import Tails
 _FINDINGS = 5
 _EVENTS = 10
 _CANCELLED = 10
+_HINTS = (
+    (
+        "exec format error",
+        "it is for another CPU architecture, or a script without #!: see docker build --platform",
+    ),
+)
 
 
 def lines(known: Known, tails: Tails, look: Style) -> list[str]:
@@ -137,7 +143,13 @@ class _Report:
         warnings = [*finding.warnings, *map(_event, finding.events)][-_EVENTS:]
         if warnings:
             out += ["  events:", *_indented(warnings)]
-        return out + _hint(finding.hint)
+        return out + _hint(finding.hint or self._printed_hint(resource, finding))
+
+    def _printed_hint(self, resource: pb.Resource, finding: pb.Finding) -> str:
+        """What the last lines give away that no field of the cluster's objects says."""
+        _, printed = self._tails.of(resource.name, finding)
+        text = "\n".join(printed)
+        return next((hint for words, hint in _HINTS if words in text), "")
 
     def _told_elsewhere(self, resource: pb.Resource, finding: pb.Finding) -> str:
         """The resource whose block tells the cause that this one shares; mostly none."""

@@ -18,6 +18,8 @@ _STATIC = frozenset(
         *("Ingress", "Endpoints", "EndpointSlice", "RuntimeClass", "CSIDriver", "Lease"),
     }
 )
+# Why they are not as they should be stands nowhere else.
+_TOLD_BY_EVENTS = frozenset({"PersistentVolumeClaim", "Service"})
 _POD_KINDS = (("apps", "v1", "ReplicaSet"), ("", "v1", "Pod"), ("", "v1", "Event"))
 
 
@@ -37,6 +39,8 @@ def watch_scopes(s: State) -> frozenset[Scope]:
         if manifest.id.kind not in _STATIC:
             scopes.add(scope(manifest, s, ours=True))
             where = manifest.id.namespace or s.kube_context.namespace
+            if manifest.id.kind in _TOLD_BY_EVENTS:
+                scopes.add(Scope("", "v1", "Event", where, ours=False))
             if _may_have_pods(manifest):
                 scopes |= {Scope(g, v, k, where, ours=False) for g, v, k in _POD_KINDS}
     return frozenset(scopes)

@@ -40,7 +40,7 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
         case desired.KubernetesTarget() as target:
             findings = [*_failures(s, resource, now), *_kubernetes(s, resource, target, now)]
         case desired.LocalTarget() as local_target:
-            findings = [*_failures(s, resource, now), *_local(s, resource, local_target)]
+            findings = [*_failures(s, resource, now), *_local(s, resource, local_target, now)]
     return rules.assessment(findings or [_nothing(resource)])
 
 
@@ -54,13 +54,16 @@ def warnings(
     return tuple(sorted(told, key=lambda pair: pair[1].at))
 
 
+_STABILISING = frozenset({stability.RULE, local.STABILISING})
+
+
 def ready(health: Assessment) -> bool:
     """Whether others may start that wait for this (`resource_deps`).
 
     It is there and answers; that it also stays there is what the verdict of the whole run asks,
     and nobody needs to wait for that.
     """
-    return all(f.verdict is Verdict.HEALTHY or f.rule == stability.RULE for f in health.findings)
+    return all(f.verdict is Verdict.HEALTHY or f.rule in _STABILISING for f in health.findings)
 
 
 def _nothing(resource: desired.Resource) -> Finding:
@@ -211,7 +214,9 @@ def _named(s: State) -> Iterator[tuple[rules.Reference, float | None]]:
             yield rules.Reference(kind, "", name.name), at  # as a cluster-scoped one is named
 
 
-def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) -> Iterator[Finding]:
+def _local(
+    s: State, resource: desired.Resource, target: desired.LocalTarget, now: float
+) -> Iterator[Finding]:
     known = s.resources[resource.name]
     if target.cmd is not None:
         progress = s.progress.get(command_node(resource.name))
@@ -227,7 +232,8 @@ def _local(s: State, resource: desired.Resource, target: desired.LocalTarget) ->
         if not failed:
             wanted = keys.command_key(target.serve, known.generation)
             current = known.serve is not None and known.serve.key == wanted
-            yield _served(resource, target, known.serve if current else None)
+            stable_for = limits.health(s).stable_for
+            yield _served(resource, target, known.serve if current else None, now, stable_for)
 
 
 def _commanded(resource: desired.Resource, *, done: bool, running: bool) -> Finding:
@@ -243,7 +249,11 @@ def _pending(resource: desired.Resource, rule: str) -> Finding:
 
 
 def _served(
-    resource: desired.Resource, target: desired.LocalTarget, status: ServeStatus | None
+    resource: desired.Resource,
+    target: desired.LocalTarget,
+    status: ServeStatus | None,
+    now: float,
+    stable_for: float,
 ) -> Finding:
     if status is None:
         return _pending(resource, "serve.pending")
@@ -253,7 +263,9 @@ def _served(
         probe = local.Probe.WAITING
     else:
         probe = local.Probe.PASSING if status.ready else local.Probe.FAILING
-    return local.serve(resource.name, status.exit_code, probe, said=status.probe_message)
+    stable = (now, status.started_at + stable_for)
+    said = status.probe_message
+    return local.serve(resource.name, status.exit_code, probe, said=said, stable=stable)
 
 
 def _readiness(target: desired.KubernetesTarget) -> desired.PodReadiness | None:

@@ -3,10 +3,15 @@
 The same verdicts, so that one report and one exit code cover all of an app.
 """
 
+from dataclasses import replace
 from enum import Enum
+from typing import Final
 
 from tiltd.core.health import exits
 from tiltd.model.health import Finding, ObjectRef, Verdict
+
+STABILISING: Final = "serve.stabilising"
+"""The rule of the wait that ends when a process has run for long enough."""
 
 
 class Probe(Enum):
@@ -32,18 +37,33 @@ def command(name: str, exit_code: int | None) -> Finding:
     return _ended(name, "command.failed", "has failed", exit_code)
 
 
-def serve(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
+def serve(
+    name: str,
+    exit_code: int | None,
+    probe: Probe,
+    *,
+    said: str = "",
+    stable: tuple[float, float] = (0.0, 0.0),
+) -> Finding:
     """A `serve_cmd`: it runs and its `readiness_probe` passes; any exit is a failure.
+
+    As a container, it has to run for a while before it counts: what dies at once did not start.
 
     Args:
         name: of the resource.
         exit_code: None while it runs; negative if a signal ended it.
         probe: how its readiness probe stands.
         said: the probe's newest message.
+        stable: the present, and the moment from which it has run for long enough.
     """
     if exit_code is not None:
         return _ended(name, "serve.exited", "has ended, though it must keep running", exit_code)
-    return _probed(name, "serve", probe, said)
+    found = _probed(name, "serve", probe, said)
+    now, until = stable
+    if found.verdict is not Verdict.HEALTHY or now >= until:
+        return found
+    message = "is up; waiting to see that it stays up"
+    return replace(_about(name, Verdict.PROGRESSING, STABILISING, message), until=until)
 
 
 def compose(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
