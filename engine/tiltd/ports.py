@@ -149,6 +149,9 @@ ClusterListener = Callable[[tuple[JSON, ...], tuple[Uid, ...]], None]
 Unreadable = Callable[[Scope, str], None]
 """Told on the event loop: what the cluster does not let us read, and its words."""
 
+Blind = Callable[[frozenset[Scope]], None]
+"""Told on the event loop, at each change: the scopes whose changes can't be seen at present."""
+
 LOG_KIND = "Pod/log"
 """The kind in the scope of logs that may not be read."""
 
@@ -162,6 +165,10 @@ class Cluster(Protocol):
 
     def tell_unreadable(self, listener: Unreadable) -> None:
         """From now on tell what may not be listed, watched or read; repeatedly, perhaps."""
+        ...
+
+    def tell_blind(self, listener: Blind) -> None:
+        """From now on tell which watches are broken off, and when they are there again."""
         ...
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:

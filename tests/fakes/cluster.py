@@ -95,6 +95,7 @@ class FakeCluster:
         self.connect_errors: deque[Exception] = deque()
         self.info = ClusterInfo(KubeContext(), "v1.36.0")
         self.forbidden: set[str] = set()
+        self.blind: ports.Blind = _unseen
         self._unreadable: ports.Unreadable = _unheard
         self.applied: list[str] = []
         self.recreated: list[str] = []
@@ -144,6 +145,10 @@ class FakeCluster:
     def tell_unreadable(self, listener: ports.Unreadable) -> None:
         """See `ports.Cluster`."""
         self._unreadable = listener
+
+    def tell_blind(self, listener: ports.Blind) -> None:
+        """See `ports.Cluster`; a test calls `blind`."""
+        self.blind = listener
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
@@ -464,6 +469,10 @@ class FakeCluster:
 def title(body: JSON) -> str:
     """`Deployment/web`: the key in `errors`, and what `applied` and `deleted` list."""
     return f"{body['kind']}/{body['metadata'].get('name') or body['metadata'].get('generateName')}"
+
+
+def _unseen(_blind: frozenset[Scope]) -> None:
+    """Until somebody listens."""
 
 
 def _unheard(_scope: Scope, _words: str) -> None:

@@ -53,6 +53,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return _applied(s, event)
         case events.ObjectRemoved(id=name):
             return replace(s, removed=s.removed | {name})
+        case events.SightChanged(blind=blind):
+            return replace(s, blind=blind)
         case events.Unreadable(scope=scope, words=words):
             return replace(s, unreadable={**s.unreadable, scope: words})
         case events.CommandDone(resource=name, wanted=wanted):

@@ -134,6 +134,13 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class SightChanged:
+    """What of the cluster can't be seen at present: its watches have broken off."""
+
+    blind: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandDone:
     """A local command ended with exit code 0."""
 
@@ -195,6 +202,7 @@ Event = (
     | ObjectApplied
     | ObjectRemoved
     | Unreadable
+    | SightChanged
     | CommandDone
     | ServeChanged
     | ClusterChanged

@@ -250,6 +250,7 @@ class State:
         looked: the scopes whose objects of earlier runs are in `found`.
         found: what this project applied in earlier runs, `managedFields` included.
         removed: `down`: what was deleted.
+        blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
     """
 
@@ -267,6 +268,7 @@ class State:
     looked: frozenset[Scope] = frozenset()
     found: Mapping[ObjectId, JSON] = field(default_factory=dict[ObjectId, JSON])
     removed: frozenset[ObjectId] = frozenset()
+    blind: frozenset[Scope] = frozenset()
     unreadable: Mapping[Scope, str] = field(default_factory=dict[Scope, str])
     live: Live = field(default_factory=Live)
     progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])

@@ -167,12 +167,22 @@ class Worker:
         self._cluster = self._outside.clusters(state.label)
         self._clusters.put_nowait(self._cluster)
         self._cluster.tell_unreadable(self._unreadable)
+        self._cluster.tell_blind(self._blind)
         info = await self._cluster.connect(self._spec, state.kube_context)
         return (events.Connected(info),)
 
     def _unreadable(self, scope: Scope, words: str) -> None:
         if scope not in self._store.state.unreadable:
             self._store.dispatch(events.Unreadable(scope, words))
+
+    def _blind(self, scopes: frozenset[Scope]) -> None:
+        before = self._store.state.blind
+        if bool(before) != bool(scopes):
+            away = "the cluster is away: no verdict until it is seen again"
+            text = away if scopes else "the cluster is seen again"
+            self._logs.writer("", "cluster").write(f"{text}\n", level="warn")
+        if before != scopes:
+            self._store.dispatch(events.SightChanged(scopes))
 
     def _connected(self) -> Cluster:
         if self._cluster is None:

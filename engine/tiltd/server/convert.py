@@ -1,6 +1,7 @@
 """From the engine's words to the API's."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import assert_never
 
 from tilt_api.v1 import tilt_pb2 as pb
@@ -49,6 +50,7 @@ class Converter:
 
     def __init__(self, s: State, now: float, scrubber: Scrubber) -> None:
         self._s, self._now, self._scrub = s, now, scrubber.scrub
+        self._going = _going(s)
 
     def session(self) -> pb.Session | None:
         """The running or last session."""
@@ -214,8 +216,8 @@ class Converter:
             message.phase = pb.TARGET_PHASE_FAILED
         elif _done(name, self._s):
             message.phase = pb.TARGET_PHASE_DONE
-        elif self._s.session is not None and self._s.session.ended is None:
-            decision = reconcile(name, self._s, self._now)
+        elif self._s.session is not None:
+            decision = reconcile(name, self._going, self._now)
             if isinstance(decision, Hold):
                 message.hold.CopyFrom(self._hold(decision))
         return message
@@ -255,6 +257,13 @@ class Converter:
             message.file = problem.place.file
             message.line, message.column = problem.place.line, problem.place.column
         return message
+
+
+def _going(s: State) -> State:
+    """The state as if its session had not ended: a report tells what was waiting, and on what."""
+    if s.session is None or s.session.ended is None:
+        return s
+    return replace(s, session=replace(s.session, ended=None))
 
 
 def _ref(ref: ObjectRef) -> pb.ObjectRef:

@@ -81,6 +81,8 @@ class KubeCluster:
         self._link: _Link | None = None
         self._batch = watching.Batch()
         self._unreadable: ports.Unreadable = _unheard
+        self._tell_blind: ports.Blind = _unseen
+        self._blind: frozenset[Scope] = frozenset()
         self._log: Callable[[ContainerRun], ports.Log] | None = None
         self._watches = Keeper[Scope, Scope](self._watch)
         self._streams = Keeper[logs.Key, ContainerRun](self._stream, grace=_LOG_GRACE)
@@ -129,6 +131,10 @@ class KubeCluster:
         """See `ports.Cluster`."""
         self._unreadable = listener
 
+    def tell_blind(self, listener: ports.Blind) -> None:
+        """See `ports.Cluster`."""
+        self._tell_blind = listener
+
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
         link = self._connected()
@@ -158,6 +164,8 @@ class KubeCluster:
         Nothing is told of the objects of a scope that is not wanted any more.
         """
         self._batch.listener = listener
+        for scope in self._blind - scopes:
+            self._see(scope, False)  # noqa: FBT003 - see `Watching`
         self._watches.want({scope: scope for scope in scopes})
 
     def follow_logs(
@@ -210,9 +218,21 @@ class KubeCluster:
     async def _watch(self, scope: Scope) -> None:
         link, seconds = self._connected(), self._watch_seconds
         watch = watching.Watching(
-            link.wire, link.kinds, self._selector, self._batch, seconds, self._forbidden
+            link.wire,
+            link.kinds,
+            self._selector,
+            self._batch,
+            seconds,
+            self._forbidden,
+            self._see,
         )
         await watch.follow(scope)
+
+    def _see(self, scope: Scope, blind: bool) -> None:  # noqa: FBT001 - see `Watching`
+        now = self._blind | {scope} if blind else self._blind - {scope}
+        if now != self._blind:
+            self._blind = now
+            self._tell_blind(now)
 
     def _forbidden(self, scope: Scope, words: str) -> None:
         self._unreadable(scope, words)
@@ -226,6 +246,10 @@ class KubeCluster:
 
 
 def _unheard(_scope: Scope, _words: str) -> None:
+    """Until somebody listens."""
+
+
+def _unseen(_blind: frozenset[Scope]) -> None:
     """Until somebody listens."""
 
 

@@ -60,7 +60,8 @@ _SCHEMA = re.compile(r"failed to (create typed|convert)|not declared in schema|:
 _PREAMBLE = re.compile(r"^failed to create typed patch object \([^)]*\): ")
 _LONGEST = 500
 _HEALING = re.compile(
-    r"being terminated|not yet ready|serviceaccount \S+ not found|exceeded quota"
+    r"being terminated|resource definition is terminating"
+    r"|not yet ready|serviceaccount \S+ not found|exceeded quota"
     r"|failed calling webhook|has timed out|context deadline exceeded",
     re.IGNORECASE,
 )

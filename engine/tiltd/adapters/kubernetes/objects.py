@@ -57,7 +57,12 @@ class Objects:
             if not metadata.get("name"):
                 return ports.AppliedObject(_light(await self._create(body, kind, seconds)))
             path = discovery.path(kind, str(metadata.get("namespace") or ""), metadata["name"])
-            return await self._apply(body, path, seconds)
+            try:
+                return await self._apply(body, path, seconds)
+            except Refused as refused:
+                if refused.reply.status == _NOT_FOUND:
+                    self._kinds.forget(kind)  # its definition may have been deleted: ask again
+                raise
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`; what `generateName` made can't be found again and is left."""

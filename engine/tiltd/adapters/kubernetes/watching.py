@@ -17,7 +17,8 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -34,6 +35,7 @@ _FORBIDDEN, _NOT_FOUND, _GONE = 403, 404, 410
 _FORBIDDEN_PAUSE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _LATE = 1.25
+_CATCHING_UP = 0.5
 _RELIST_AFTER = 3
 _LONGEST_LINE = 64 * 2**20
 
@@ -90,6 +92,7 @@ class Watching:
         selector: limits scopes that are `ours`.
         seconds: how long one watch lasts.
         forbidden: told what may not be watched.
+        blind: told when a scope's watch breaks off, and when it is there again.
     """
 
     def __init__(
@@ -100,8 +103,9 @@ class Watching:
         batch: Batch,
         seconds: float,
         forbidden: ports.Unreadable,
+        blind: Callable[[Scope, bool], None],
     ) -> None:
-        self._forbidden = forbidden
+        self._forbidden, self._blind = forbidden, blind
         self._wire, self._kinds, self._selector = wire, kinds, selector
         self._batch, self._seconds = batch, seconds
 
@@ -128,10 +132,21 @@ class Watching:
             await self._list(kind, scope, position)
         started = asyncio.get_running_loop().time()
         told = False
-        async for event in self._events(kind, scope, position.version):
-            self._tell(event, position)
-            told = True
+        async with self._seeing(scope):
+            async for event in self._events(kind, scope, position.version):
+                self._tell(event, position)
+                told = True
         return not told and asyncio.get_running_loop().time() - started < 1
+
+    @asynccontextmanager
+    async def _seeing(self, scope: Scope) -> AsyncGenerator[None]:
+        """A watch that stands for a moment has told what was missed before it."""
+        later = asyncio.get_running_loop().call_later
+        timer = later(_CATCHING_UP, self._blind, scope, False)  # noqa: FBT003 - for a callback
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     async def _list(self, kind: Kind, scope: Scope, position: _Position) -> None:
         found, version = await objects.listed(
@@ -214,6 +229,7 @@ class Watching:
                 self._forbidden(scope, words)
             position.warned = True
             return _FORBIDDEN_PAUSE
+        self._blind(scope, True)  # noqa: FBT003 - see `_seeing`
         level = logging.WARNING if position.failures == _RELIST_AFTER else logging.DEBUG
         _log.log(level, "watch of %s in %r broke off: %s", scope.kind, scope.namespace, error)
         return _backoff(position.failures)

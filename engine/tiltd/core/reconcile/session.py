@@ -3,7 +3,8 @@
 In `ci` it ends with everything healthy at one and the same moment, with the first failure that
 will not heal (`--keep-going`: when nothing more can be done), or with its deadline.  A verdict
 counts only if it knows everything that has been seen (`judged`): a crash that is known but not yet
-weighed holds back success.  `down` ends when all is gone that has to go.
+weighed holds back success, and so does a cluster that is away.  `down` ends when all is gone that
+has to go.
 """
 
 from collections.abc import Iterator
@@ -30,11 +31,15 @@ def reconcile(s: State, now: float) -> Decision:
     if session.spec.mode is Mode.DOWN:
         return _removing(s, session, now)
     problems = _problems(s, now)
+    if s.blind:
+        # What is known of the cluster is old: neither good nor bad news of it counts.
+        problems = tuple(p for p in problems if p.code is not Code.HEALTH)
     if problems and (not session.spec.keep_going or _hopeless(s, now) or ending.reached(s, now)):
         if unjudged := [n for n in s.active if not s.resources[n].judged and _told(n, problems)]:
             return Hold("judging", f"judging {', '.join(sorted(unjudged))}")
         return Record(SessionEnded(Outcome.FAILED, now, problems))
-    if not problems and s.project is not None and all(_healthy(s, n, now) for n in s.active):
+    seen = s.project is not None and not s.blind
+    if not problems and seen and all(_healthy(s, n, now) for n in s.active):
         return Record(SessionEnded(Outcome.HEALTHY, now))
     return _late(s, session, now, tuple(unfinished(s)), problems)
 
@@ -66,7 +71,8 @@ def _late(
     timeout = limits.timeout(s)
     end = None if timeout is None else session.started_at + timeout
     if timeout is None or end is None or now < end:
-        reason = f"waiting for {', '.join(waiting) or 'the Tiltfile'}"
+        blind = "the cluster, which does not answer" if s.blind else "the Tiltfile"
+        reason = f"waiting for {', '.join(waiting) or blind}"
         return Hold("waiting", reason, until=end)
     named = ", ".join(waiting[:5]) + (f" and {len(waiting) - 5} more" if waiting[5:] else "")
     state = "not gone" if session.spec.mode is Mode.DOWN else "not healthy"
