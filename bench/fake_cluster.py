@@ -197,7 +197,7 @@ class FakeCluster:
 def kubeconfig(url: str) -> str:
     """For one context, which is a local cluster by its name."""
     name = "kind-bench"
-    document = {
+    document: Json = {
         "current-context": name,
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "clusters": [{"name": name, "cluster": {"server": url}}],

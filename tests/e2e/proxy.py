@@ -9,7 +9,7 @@ import json
 import selectors
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,12 +97,12 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def between(env: Mapping[str, str], folder: Path) -> Iterator[tuple[Proxy, dict[str, str]]]:
+def between(env: Mapping[str, str], folder: Path) -> Generator[tuple[Proxy, dict[str, str]]]:
     """A proxy, and an environment whose kubeconfig leads through it."""
     text = kubectl(env, "config", "view", "--raw", "--flatten", "--minify", "--output=json")
     config = json.loads(text)
     cluster = config["clusters"][0]["cluster"]
-    url = urlsplit(cluster["server"])
+    url = urlsplit(str(cluster["server"]))
     proxy = Proxy(url.hostname or "127.0.0.1", url.port or 443)
     try:
         cluster["server"] = f"https://127.0.0.1:{proxy.port}"
