@@ -41,6 +41,11 @@ def work(code: Code, message: str, *resources: str) -> Failure:
             id="registry",
         ),
         pytest.param(
+            about("a", "image.no-space", "The image x of main: no space left on device"),
+            about("b", "image.no-space", "The image y of main: no space left on device"),
+            id="disk of the node",
+        ),
+        pytest.param(
             about("a", "readiness.deadline", "Not ready in time: " + AWAY.format(image="reg.io/x")),
             about("b", "readiness.deadline", "Not ready in time: " + AWAY.format(image="reg.io/y")),
             id="registry, too late",

@@ -1,5 +1,6 @@
 """How a session ends: at once, or after everything; and `down`, which takes away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tiltd.core import inject
 from tiltd.core.scrub import Scrubber
 from tiltd.model.desired import Manifest
 from tiltd.model.names import ImageName
+from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Mode, Outcome
 from tiltd.ports import PermanentError, TransientError
@@ -226,3 +228,107 @@ async def test_down_builds_and_runs_nothing(engine: World) -> None:
     assert await down(engine) is Outcome.HEALTHY
     assert engine.images.built == []
     assert engine.processes.most_running == 0
+
+
+SCOPE = Scope("", "v1", "Pod", "default", ours=False)
+
+
+async def test_no_verdict_is_given_while_the_cluster_is_away(engine: World) -> None:
+    controls_deployments(engine.cluster)
+    await engine.start(build.project(build.kubernetes("web", build.deployment("web"))))
+    await engine.until(lambda s: bool(s.applied))
+    engine.cluster.blind(frozenset({SCOPE}))
+    await asyncio.sleep(60)
+    assert engine.state.session is not None
+    assert engine.state.session.ended is None
+    engine.cluster.blind(frozenset())
+    assert (await engine.ended()).outcome is Outcome.HEALTHY
+    assert engine.text().splitlines()[-2:] == [
+        "the cluster is away: no verdict until it is seen again",
+        "the cluster is seen again",
+    ]
+
+
+async def test_bad_news_that_is_old_is_no_verdict_either(engine: World) -> None:
+    await engine.start(
+        build.project(build.kubernetes("web", build.deployment("web"))), readiness=10.0
+    )
+    await engine.until(lambda s: bool(s.applied))
+    engine.cluster.blind(frozenset({SCOPE}))
+    await asyncio.sleep(60)
+    assert engine.state.session is not None
+    assert engine.state.session.ended is None
+    engine.cluster.blind(frozenset())
+    (problem,) = (await engine.ended()).problems
+    assert problem.rule == "readiness.deadline"
+
+
+async def test_a_failed_command_ends_the_run_also_while_the_cluster_is_away(engine: World) -> None:
+    engine.processes.exits["fails"] = 1
+    engine.processes.seconds["fails"] = 30
+    web = build.kubernetes("web", build.deployment("web"))
+    await engine.start(build.project(web, build.local("cmd", "fails")))
+    await engine.until(lambda s: bool(s.applied))
+    engine.cluster.blind(frozenset({SCOPE}))
+    (problem,) = (await engine.ended()).problems
+    assert problem.code is Code.COMMAND
+
+
+async def test_what_may_not_be_read_is_a_warning_once(engine: World) -> None:
+    engine.cluster.forbidden.add("ConfigMap")
+    await engine.ci(build.project(build.kubernetes("conf", build.config_map("conf"))))
+    (warning,) = told(engine).warnings
+    assert warning.message.startswith("may not read ConfigMap in default")
+
+
+@pytest.mark.parametrize(
+    ("code", "after"),
+    [
+        pytest.param(Code.REFUSED, 30, id="what the cluster refuses has the grace"),
+        pytest.param(Code.PUSH, 300, id="what is away has as long as readiness"),
+    ],
+)
+async def test_what_fails_again_and_again_is_given_up(
+    engine: World, code: Code, after: float
+) -> None:
+    problem = Problem(code, "not now")
+    engine.cluster.errors["ConfigMap/conf"].extend([TransientError(problem)] * 1000)
+    await engine.start(build.project(build.kubernetes("conf", build.config_map("conf"))))
+    started = engine.clock.now()
+    ended = await engine.ended()
+    assert ended.outcome is Outcome.FAILED
+    assert [p.message for p in ended.problems] == ["not now"]
+    assert after <= ended.at - started < after + 2
+
+
+async def test_a_local_server_that_dies_at_once_did_not_start(engine: World) -> None:
+    engine.processes.exits["dies"] = 2
+    engine.processes.serve_ends["dies"] = 3
+    ended = await engine.ci(build.project(build.local("web", serve="dies")))
+    assert ended.outcome is Outcome.FAILED
+    assert "exit code 2" in ended.problems[0].message
+
+
+async def test_a_local_server_that_stays_up_is_healthy_after_a_while(engine: World) -> None:
+    ended = await engine.ci(build.project(build.local("web", serve="for ever")))
+    assert ended.outcome is Outcome.HEALTHY
+    assert engine.state.session is not None
+    assert 5 <= ended.at - engine.state.session.started_at < 6
+
+
+async def test_a_claim_is_watched_with_its_events(engine: World) -> None:
+    claim = build.manifest(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}}
+    )
+    await engine.start(build.project(build.kubernetes("data", claim)))
+    await engine.until(lambda s: bool(s.applied))
+    assert "Event" in {scope.kind for scope in engine.cluster.scopes}
+
+
+async def test_a_report_tells_what_was_waiting_and_on_what(engine: World) -> None:
+    engine.processes.exits["fails"] = 1
+    first = build.local("first", "fails")
+    after = build.kubernetes("after", build.config_map("conf"), deps=["first"])
+    await engine.ci(build.project(first, after))
+    converter = Converter(engine.state, engine.clock.now(), Scrubber())
+    assert converter.resource(after.name).status == "waiting for first"

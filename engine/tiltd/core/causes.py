@@ -120,7 +120,7 @@ _NAMED: Final = 5
 _ANY: Final = ""
 _TABLE: Final[Sequence[Row]] = [
     (
-        r"image\.(unreachable|throttled|tls|disk)$",
+        r"image\.(unreachable|throttled|tls)$",
         re.compile(r"The image (?P<image>\S+) of "),
         _registry,
     ),
@@ -129,6 +129,7 @@ _TABLE: Final[Sequence[Row]] = [
         re.compile(r"The image (?P<image>\S+) of .* (could not be pulled|may not be pulled)"),
         _registry,
     ),
+    (r"image\.no-space$", re.compile(r"(?P<disk>no space left|disk quota)", re.IGNORECASE), _named),
     (r"image\.", re.compile(r"The image (?P<image>\S+) of "), _image),
     (r"work\.build$", re.compile(r"the base image (?P<base>\S+) does not exist"), _named),
     (r"work\.build$", re.compile(r"(?P<disk>the disk of the Docker Engine is full)"), _named),
