@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tiltd.core import judge
 from tiltd.core.health import images
+from tiltd.model.problems import Code
 
 _ROOT = Path(__file__).parent.parent
 _RULE = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
@@ -14,7 +16,11 @@ _SPELLED_IN_PARTS = {
     *(f"pod.{kind}-probe" for kind in ("startup", "readiness")),
     *(f"image.{cause.id}" for cause in vars(images).values() if isinstance(cause, images.Cause)),
 }
-_WORK_AND_CODE = {"image.build", "image.push", "object.apply", "command.command"}
+_NO_WORK = {
+    *(Code.TILTFILE, Code.USAGE, Code.CONTEXT_NOT_ALLOWED, Code.CLUSTER_CONFIG),
+    *(Code.HEALTH, Code.INTERNAL),
+}
+_WORK_AND_CODE = {f"{judge.WORK}{code.value}" for code in Code if code not in _NO_WORK}
 
 
 def test_the_list_of_rules_is_that_of_the_code() -> None:
