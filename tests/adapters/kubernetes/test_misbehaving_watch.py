@@ -1,5 +1,6 @@
 """A watch goes on whatever the server does, and tells each change once."""
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.adapters.kubernetes.servers import (
     connected,
     event,
     hangs_up,
+    is_silent,
     lists,
     says,
     status,
@@ -207,3 +209,50 @@ async def test_what_comes_in_one_piece_is_told_in_one_call(server: Server, tmp_p
     await _after(server, tmp_path, seen, "m49")
 
     assert seen.calls == 2
+
+
+async def test_a_watch_that_breaks_off_is_told_and_so_is_its_return(
+    server: Server, tmp_path: Path
+) -> None:
+    server.plays(CONFIG_MAPS, lists(5))
+    server.plays(WATCH, streams(ends="broken"), hangs_up, streams())
+    told: list[frozenset[Scope]] = []
+    back = asyncio.Event()
+
+    def blind(scopes: frozenset[Scope]) -> None:
+        told.append(scopes)
+        if not scopes:
+            back.set()
+
+    async with connected(server, tmp_path) as cluster:
+        cluster.tell_blind(blind)
+        cluster.follow(SCOPES, Seen())
+        async with asyncio.timeout(10):
+            await back.wait()
+
+    assert told == [SCOPES, frozenset()]
+
+
+async def test_a_server_that_falls_silent_is_not_taken_for_a_quiet_one(
+    server: Server, tmp_path: Path
+) -> None:
+    server.plays(CONFIG_MAPS, lists(5, config_map("one", 1)), lists(6, config_map("two", 6)))
+    server.plays(WATCH, streams())
+    version = says({"gitVersion": "v1.36.0"})
+    server.plays("/version", version, is_silent, version)
+    seen, told, back = Seen(), list[frozenset[Scope]](), asyncio.Event()
+
+    def blind(scopes: frozenset[Scope]) -> None:
+        told.append(scopes)
+        if not scopes:
+            back.set()
+
+    async with connected(server, tmp_path) as cluster:
+        cluster.tell_blind(blind)
+        cluster.follow(SCOPES, seen)
+        async with asyncio.timeout(20):
+            await back.wait()
+
+    assert told == [SCOPES, frozenset()]
+    # It went on from where it was: nothing is told twice, and no new list was needed.
+    assert _versions(server) == ["5", "5"]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import yaml
 
@@ -46,6 +46,8 @@ _PASSING = frozenset({Trouble.REFUSED, Trouble.NO_SUCH_HOST, Trouble.CLOSED})
 _MIN_SKEW = 1.5
 _LOOKS = 8
 _LOG_GRACE = 2.0
+_BEAT, _UNEASY, _DEAF = 2.0, 1.0, 4.0
+"""Seconds between two questions, until a missing answer counts, and until it is given up."""
 _FORBIDDEN = 403
 _REGISTRY = "/api/v1/namespaces/kube-public/configmaps/local-registry-hosting"
 _MICROK8S_REGISTRY = "/api/v1/namespaces/container-registry/services/registry"
@@ -83,6 +85,9 @@ class KubeCluster:
         self._unreadable: ports.Unreadable = _unheard
         self._tell_blind: ports.Blind = _unseen
         self._blind: frozenset[Scope] = frozenset()
+        self._doubtful: frozenset[Scope] = frozenset()
+        self._scopes: frozenset[Scope] = frozenset()
+        self._positions: dict[Scope, watching.Position] = {}
         self._log: Callable[[ContainerRun], ports.Log] | None = None
         self._watches = Keeper[Scope, Scope](self._watch)
         self._streams = Keeper[logs.Key, ContainerRun](self._stream, grace=_LOG_GRACE)
@@ -96,6 +101,7 @@ class KubeCluster:
         async with asyncio.TaskGroup() as group:
             keepers = (self._watches, self._streams)
             tasks = [group.create_task(keeper.run(), name="keeper") for keeper in keepers]
+            tasks.append(group.create_task(self._listen_for_life(), name="life"))
             await self._closed.wait()
             for task in tasks:
                 task.cancel()
@@ -166,6 +172,9 @@ class KubeCluster:
         self._batch.listener = listener
         for scope in self._blind - scopes:
             self._see(scope, False)  # noqa: FBT003 - see `Watching`
+        for scope in self._positions.keys() - scopes:
+            del self._positions[scope]
+        self._scopes = scopes
         self._watches.want({scope: scope for scope in scopes})
 
     def follow_logs(
@@ -184,7 +193,43 @@ class KubeCluster:
         self._closed.set()
         await self._disconnect()
 
+    async def _listen_for_life(self) -> NoReturn:
+        """A connection that swallows everything looks like a quiet cluster: so ask, now and then.
+
+        Without an answer nothing is seen; and what was asked for long ago is asked for anew, since
+        the connections may be dead.
+        """
+        while True:
+            await asyncio.sleep(_BEAT)
+            if self._link is None or not self._scopes:
+                continue
+            timer = asyncio.get_running_loop().call_later(_UNEASY, self._see_nothing)
+            try:
+                async with asyncio.timeout(_DEAF):
+                    await self._link.wire.ask(Request("GET", "/version", seconds=_DEAF))
+            except (NoAnswer, TimeoutError, ports.PermanentError, ports.TransientError):
+                self._see_nothing()
+                self._doubtful = frozenset()  # the new watches tell when they see
+                await self._watches.stop()
+                self._watches.want({scope: scope for scope in self._scopes})
+            else:
+                self._see_again()
+            finally:
+                timer.cancel()
+
+    def _see_nothing(self) -> None:
+        self._doubtful = self._scopes - self._blind
+        for scope in self._doubtful:
+            self._see(scope, True)  # noqa: FBT003 - see `Watching`
+
+    def _see_again(self) -> None:
+        """The answer was only late: the watches have been there all the while."""
+        doubtful, self._doubtful = self._doubtful, frozenset[Scope]()
+        for scope in doubtful:
+            self._see(scope, False)  # noqa: FBT003 - see `Watching`
+
     async def _disconnect(self) -> None:
+        self._scopes, self._positions = frozenset(), {}
         await asyncio.gather(self._watches.stop(), self._streams.stop())
         link, self._link = self._link, None
         if link:
@@ -225,6 +270,7 @@ class KubeCluster:
             seconds,
             self._forbidden,
             self._see,
+            self._positions,
         )
         await watch.follow(scope)
 

@@ -17,8 +17,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -78,7 +77,9 @@ def _nobody(_seen: object, _gone: object) -> None:
 
 
 @dataclass(slots=True)
-class _Position:
+class Position:
+    """How far a scope was told, and what is there; outlives a watch that is begun anew."""
+
     version: str = ""
     known: dict[Uid, str] = field(default_factory=dict[Uid, str])
     failures: int = 0
@@ -93,6 +94,7 @@ class Watching:
         seconds: how long one watch lasts.
         forbidden: told what may not be watched.
         blind: told when a scope's watch breaks off, and when it is there again.
+        positions: of the scopes, from here on.
     """
 
     def __init__(
@@ -104,14 +106,17 @@ class Watching:
         seconds: float,
         forbidden: ports.Unreadable,
         blind: Callable[[Scope, bool], None],
+        positions: dict[Scope, Position],
     ) -> None:
+        self._positions = positions
+        self._timer: asyncio.TimerHandle | None = None
         self._forbidden, self._blind = forbidden, blind
         self._wire, self._kinds, self._selector = wire, kinds, selector
         self._batch, self._seconds = batch, seconds
 
     async def follow(self, scope: Scope) -> NoReturn:
         """Follow one scope until cancelled."""
-        position = _Position()
+        position = self._positions.setdefault(scope, Position())
         while True:
             pause = 0.0
             try:
@@ -123,7 +128,7 @@ class Watching:
                 pause = _backoff(position.failures) if quiet else 0.0
             await asyncio.sleep(pause)
 
-    async def _once(self, scope: Scope, position: _Position) -> bool:
+    async def _once(self, scope: Scope, position: Position) -> bool:
         """One list (if needed) and one watch; whether that ended at once and said nothing."""
         kind = await self._kinds.find(scope.group, scope.version, scope.kind)
         if kind is None:
@@ -132,23 +137,21 @@ class Watching:
             await self._list(kind, scope, position)
         started = asyncio.get_running_loop().time()
         told = False
-        async with self._seeing(scope):
+        try:
             async for event in self._events(kind, scope, position.version):
                 self._tell(event, position)
                 told = True
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
         return not told and asyncio.get_running_loop().time() - started < 1
 
-    @asynccontextmanager
-    async def _seeing(self, scope: Scope) -> AsyncGenerator[None]:
+    def _stands(self, scope: Scope) -> None:
         """A watch that stands for a moment has told what was missed before it."""
         later = asyncio.get_running_loop().call_later
-        timer = later(_CATCHING_UP, self._blind, scope, False)  # noqa: FBT003 - for a callback
-        try:
-            yield
-        finally:
-            timer.cancel()
+        self._timer = later(_CATCHING_UP, self._blind, scope, False)  # noqa: FBT003 - for a callback
 
-    async def _list(self, kind: Kind, scope: Scope, position: _Position) -> None:
+    async def _list(self, kind: Kind, scope: Scope, position: Position) -> None:
         found, version = await objects.listed(
             self._wire, kind, scope.namespace, self._selector if scope.ours else ""
         )
@@ -178,10 +181,11 @@ class Watching:
         async with self._wire.stream(request) as stream:
             if stream.status != 200:  # noqa: PLR2004  a watch has no other success
                 raise Refused(await stream.whole())
+            self._stands(scope)
             async for line in lines(stream.pieces()):
                 yield _event(line)
 
-    def _tell(self, event: dict[str, Any], position: _Position) -> None:
+    def _tell(self, event: dict[str, Any], position: Position) -> None:
         body = event["object"]
         match event["type"]:
             case "ADDED" | "MODIFIED":
@@ -196,7 +200,7 @@ class Watching:
         position.version = str(body["metadata"]["resourceVersion"])
         position.failures = 0
 
-    def _see(self, body: dict[str, Any], position: _Position) -> None:
+    def _see(self, body: dict[str, Any], position: Position) -> None:
         metadata = body["metadata"]
         uid, version = Uid(metadata["uid"]), str(metadata.get("resourceVersion"))
         if position.known.get(uid) != version:
@@ -204,11 +208,11 @@ class Watching:
             metadata.pop("managedFields", None)
             self._batch.saw(uid, body)
 
-    def _lose(self, uid: Uid, position: _Position) -> None:
+    def _lose(self, uid: Uid, position: Position) -> None:
         if position.known.pop(uid, None) is not None:
             self._batch.lost(uid)
 
-    def _pause(self, scope: Scope, position: _Position, error: Exception) -> float:
+    def _pause(self, scope: Scope, position: Position, error: Exception) -> float:
         """Learn from a failure; how long to wait."""
         position.failures += 1
         status = error.reply.status if isinstance(error, Refused) else 0
@@ -229,7 +233,7 @@ class Watching:
                 self._forbidden(scope, words)
             position.warned = True
             return _FORBIDDEN_PAUSE
-        self._blind(scope, True)  # noqa: FBT003 - see `_seeing`
+        self._blind(scope, True)  # noqa: FBT003 - see `_stands`
         level = logging.WARNING if position.failures == _RELIST_AFTER else logging.DEBUG
         _log.log(level, "watch of %s in %r broke off: %s", scope.kind, scope.namespace, error)
         return _backoff(position.failures)
