@@ -332,3 +332,24 @@ async def test_a_report_tells_what_was_waiting_and_on_what(engine: World) -> Non
     await engine.ci(build.project(first, after))
     converter = Converter(engine.state, engine.clock.now(), Scrubber())
     assert converter.resource(after.name).status == "waiting for first"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(PermanentError(Problem(Code.CLUSTER_FORBIDDEN, "may not delete")), id="never"),
+        pytest.param(TransientError(Problem(Code.REFUSED, "not now")), id="again and again"),
+    ],
+)
+async def test_what_cannot_be_deleted_holds_up_nothing_for_long(
+    engine: World, error: Exception
+) -> None:
+    controls_deployments(engine.cluster)
+    volumes = [{"name": "v", "configMap": {"name": "conf"}}]
+    web = build.deployment("web", spec={"volumes": volumes})
+    await engine.ci(build.project(build.kubernetes("web", build.config_map("conf"), web)))
+    engine.cluster.delete_errors["Deployment/web"].extend([error] * 100)
+    began = engine.clock.now()
+    assert await down(engine) is Outcome.FAILED
+    assert engine.cluster.deleted == ["ConfigMap/conf"]
+    assert engine.clock.now() - began < 60

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-from tiltd.core import follow, podspec
+from tiltd.core import follow, limits, podspec
 from tiltd.model import graph
 from tiltd.model.desired import JSON, Manifest
 from tiltd.model.names import NodeName, ObjectId, object_node
@@ -98,6 +98,9 @@ def _keeps(body: JSON) -> bool:
 
 
 def _failed(node: NodeName, s: State) -> bool:
+    """Whether the last try was one too many."""
     progress = s.progress.get(node)
-    failure = progress.failure if progress else None
-    return failure is not None and failure.retry_at is None
+    if progress is None or progress.failure is None or progress.last is None:
+        return False
+    end = limits.gives_up_at(progress.failure, s)
+    return end is not None and (progress.last.ended_at or 0.0) >= end

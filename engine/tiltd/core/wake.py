@@ -45,7 +45,8 @@ def _about(  # noqa: C901 - a table of events
             return (node, *_judges(new, node), *_peers(new, node))
         case events.AttemptEnded(node=node):
             below = new.graph.dependents.get(node, ())
-            return (node, *below, *_judges(new, node), *_peers(new, node))
+            above = _before(new, node) if _down(new) else ()
+            return (node, *below, *above, *_judges(new, node), *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
         case events.SessionSettled() | events.SightChanged():
