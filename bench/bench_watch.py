@@ -90,6 +90,7 @@ def _observed(name: str, seen: list[float]) -> Generator[None]:
         reader = threading.Thread(target=read)
         reader.start()
         yield
+        _until(lambda: bool(seen))  # it may be later than the client
         watch.terminate()
         reader.join()
 
