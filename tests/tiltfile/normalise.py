@@ -6,6 +6,7 @@ its reason.
 """
 
 import posixpath
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,6 @@ IMAGE_NOT_HERE = {
     "output_mode": "two flags here",
 }
 CASE_NOT_HERE = {
-    "api_objects": "v1alpha1 is another part",
     "schema": "the data's own",
 }
 
@@ -66,6 +66,7 @@ def comparable(expected: dict[str, Any]) -> dict[str, Any]:
         "enabled": expected["enabled"],
         "settings": settings,
         "config_files": expected["config_files"],
+        "api_objects": {k: v for k, v in expected["api_objects"].items() if v},
     }
 
 
@@ -88,6 +89,21 @@ def normalise(loaded: Loaded, root: str) -> dict[str, Any]:
     return _Normaliser(loaded.project, root).whole()
 
 
+_PLURALS = {"FileWatch": "filewatches"}
+_EXTENSION = re.compile(r"/(\w+/Tiltfile)$")
+
+
+def _without_empty(value: Any) -> Any:
+    match value:
+        case dict():
+            kept = {k: _without_empty(v) for k, v in value.items()}
+            return {k: v for k, v in kept.items() if v not in ({}, [])}
+        case list():
+            return [_without_empty(v) for v in value]
+        case _:
+            return value
+
+
 class _Normaliser:
     def __init__(self, project: Project, root: str) -> None:
         self.project = project
@@ -100,11 +116,38 @@ class _Normaliser:
             "resources": [self.resource(r) for r in project.resources],
             "enabled": [r.name for r in project.resources if r.name in project.enabled],
             "settings": self.settings(),
-            "config_files": sorted(self.path(p) for p in project.watched),
+            "config_files": sorted(dict.fromkeys(self.path(p) for p in project.watched)),
+            "api_objects": self.api_objects(),
         }
+
+    def api_objects(self) -> dict[str, Any]:
+        """By kind in the plural, then by name; a ConfigMap's data has no `spec` around it."""
+        found: dict[str, dict[str, Any]] = {}
+        for made in self.project.api_objects:
+            spec = _without_empty(self.rooted(made.spec))
+            content = spec if made.kind == "ConfigMap" else {"spec": spec}
+            annotations = {"annotations": dict(made.annotations), "labels": dict(made.labels)}
+            plural = _PLURALS.get(made.kind, f"{made.kind.lower()}s")
+            found.setdefault(plural, {})[made.name] = _filled(annotations) | content
+        return found
+
+    def rooted(self, value: Any) -> Any:
+        """Absolute paths below the project as the data write them."""
+        match value:
+            case str() if value == self.root or value.startswith(self.root + "/"):
+                return "$ROOT" + value.removeprefix(self.root)
+            case dict():
+                return {k: self.rooted(v) for k, v in value.items()}
+            case list():
+                return [self.rooted(v) for v in value]
+            case _:
+                return value
 
     def path(self, path: str) -> str:
         inside = path == self.root or path.startswith(self.root + "/")
+        extension = None if inside else _EXTENSION.search(path)
+        if extension:
+            return f"$TILT_MODULES/github.com/tilt-dev/tilt-extensions/{extension[1]}"
         return posixpath.relpath(path, self.root) if inside else path
 
     def resource(self, resource: Resource) -> dict[str, Any]:
@@ -125,9 +168,13 @@ class _Normaliser:
         return _filled(found)
 
     def kubernetes(self, target: KubernetesTarget) -> dict[str, Any]:
-        needed = images.closure(_direct(target.manifests), self.images)
+        custom = target.custom
+        direct = [*_direct(target.manifests), *(custom.images if custom else ())]
+        needed = images.closure(direct, self.images)
         strategy = target.discovery_strategy
         return {
+            "apply_cmd": self.command(custom.apply) if custom else {},
+            "delete_cmd": self.command(custom.delete) if custom else {},
             "kind": "k8s",
             "images": [self.image(self.images[name]) for name in needed],
             "pod_readiness": target.pod_readiness.value,

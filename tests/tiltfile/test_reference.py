@@ -55,12 +55,6 @@ async def test_what_is_not_supported_yet_is_refused_by_name(
     assert str(problem.place) == "Tiltfile:2:1"
 
 
-async def test_extensions_are_refused_by_name(workspace: Workspace) -> None:
-    problem = await workspace.problem("load('ext://restart_process', 'x')")
-    assert "ext://restart_process: extensions are not supported yet" in problem.message
-    assert problem.hint
-
-
 def test_every_builtin_has_a_docstring_with_its_source() -> None:
     for builtin in predeclared.declared():
         if builtin.name not in refused.NAMES:

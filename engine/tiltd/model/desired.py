@@ -236,6 +236,30 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomDeploy:
+    """`k8s_custom_deploy()`: a command of the user's applies the objects, and prints them as YAML.
+
+    Args:
+        apply: it gets the references of the images as `TILT_IMAGE_0`, `TILT_IMAGE_1` ….
+        delete: it removes what `apply` made.
+        deps: files and folders whose change runs `apply` again.
+        ignore: what in them does not.
+        images: the images that `apply` needs, in the order of their numbers.
+        image_selector: the image of the containers that `live_update` is for; or
+        container_selector: their name.
+    """
+
+    apply: Command
+    delete: Command
+    deps: tuple[str, ...] = ()
+    ignore: tuple[Ignore, ...] = ()
+    images: tuple[ImageName, ...] = ()
+    image_selector: str = ""
+    container_selector: str = ""
+    live_update: tuple[LiveUpdateStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KubernetesTarget:
     """What a Kubernetes resource deploys.
 
@@ -244,6 +268,7 @@ class KubernetesTarget:
         pod_readiness: what to wait for.
         extra_pod_selectors: pods that count although nothing here owns them.
         discovery_strategy: `default` or `selectors-only`.
+        custom: how its objects come into being, where no manifest says it.
     """
 
     manifests: tuple[Manifest, ...]
@@ -251,11 +276,16 @@ class KubernetesTarget:
     port_forwards: tuple[PortForward, ...] = ()
     extra_pod_selectors: tuple[Mapping[str, str], ...] = ()
     discovery_strategy: str = "default"
+    custom: CustomDeploy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget:
-    """A command that runs to its end, a process that serves, or first the one, then the other."""
+    """A command that runs to its end, a process that serves, or first the one, then the other.
+
+    Args:
+        may_end: a served process may end, in whatever way, and nothing is wrong (`v1alpha1.cmd`).
+    """
 
     cmd: Command | None = None
     serve: Command | None = None
@@ -263,6 +293,7 @@ class LocalTarget:
     ignore: tuple[Ignore, ...] = ()
     readiness_probe: Probe | None = None
     allow_parallel: bool = False
+    may_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +339,23 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiObject:
+    """An object of Tilt's own API that the Tiltfile declares by `v1alpha1.*`.
+
+    Args:
+        kind: `UIButton`, `Cmd`, `FileWatch`, `ConfigMap`, `Extension`, `ExtensionRepo`.
+        spec: its content as Tilt's API writes it; what is empty is left out.
+    """
+
+    kind: str
+    name: str
+    spec: JSON
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """All that one reading of the Tiltfile gives.
 
@@ -317,6 +365,7 @@ class Project:
         enabled: the names of those that take part in this session.
         watched: every file and folder that was read; a change to one reloads the Tiltfile.
         warnings: sentences to show, with their places.
+        api_objects: what `v1alpha1.*` declared, in order.
     """
 
     tiltfile: str
@@ -327,3 +376,4 @@ class Project:
     watched: tuple[str, ...] = ()
     watch_ignores: tuple[Ignore, ...] = ()
     warnings: tuple[tuple[Place | None, str], ...] = ()
+    api_objects: tuple[ApiObject, ...] = ()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tiltd.core import dockerignore
 from tiltd.model.desired import (
+    CustomDeploy,
     DockerBuild,
     Image,
     ImagePath,
@@ -28,7 +29,7 @@ from tiltd.model.desired import (
 )
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.problems import Code, Place
-from tiltd.tiltfile import enabled, images, live_update, object_selectors, objects
+from tiltd.tiltfile import enabled, free_commands, images, live_update, object_selectors, objects
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.objects import Entity
 from tiltd.tiltfile.reading import Reading, ResourceOptions
@@ -56,6 +57,7 @@ class _Group:
     links: list[Link] = dataclasses.field(default_factory=list[Link])
     labels: set[str] = dataclasses.field(default_factory=set[str])
     discovery_strategy: str = ""
+    custom: CustomDeploy | None = None
 
 
 def assemble(reading: Reading) -> Project:
@@ -80,6 +82,7 @@ class _Assembly:
     def project(self) -> Project:
         reading = self._reading
         self._built = images.with_bases(reading.images, reading.env)
+        self._add_custom()
         self._find_workloads()
         for options in reading.kubernetes.options:
             self._apply(options)
@@ -93,18 +96,35 @@ class _Assembly:
         resources = _with_known_deps(
             [*kubernetes, *self._locals(), *self._uncategorized()], reading
         )
+        chosen = enabled.choose(resources, reading.config, reading.spec.args)
+        commands = free_commands.resources(reading)
         return Project(
             tiltfile=reading.spec.tiltfile,
             images=tuple(image for name, image in self._built.items() if name in needed),
-            resources=tuple(resources),
-            enabled=enabled.choose(resources, reading.config, reading.spec.args),
+            resources=(*resources, *commands),
+            enabled=chosen | ({c.name for c in commands} & free_commands.enabled(reading)),
             settings=reading.settings,
             watched=self._watched(needed),
             watch_ignores=tuple(reading.watch_ignores),
             warnings=tuple(reading.warnings),
+            api_objects=tuple(reading.api_objects.values()),
         )
 
     # -- objects into groups
+
+    def _add_custom(self) -> None:
+        for declared in self._reading.kubernetes.custom.values():
+            group = self._new_group(declared.name, declared.place, "k8s_custom_deploy: it")
+            for text in declared.image_deps:
+                name = self._reading.images.find(text)
+                if name is None:
+                    raise Mistake(
+                        f"k8s_custom_deploy: image_deps= names {text!r}, which nothing builds",
+                        hint="declare it with docker_build() or custom_build()",
+                        place=declared.place,
+                    )
+                group.images[name] = None
+            group.custom = dataclasses.replace(declared.deploy, images=tuple(group.images))
 
     def _find_workloads(self) -> None:
         workloads: list[Entity] = []
@@ -267,7 +287,15 @@ class _Assembly:
         self._put(group, matching[0])
 
     def _check_group(self, group: _Group) -> None:
-        if not group.entities:
+        if group.custom is not None:
+            if group.entities:
+                raise Mistake(
+                    f"the resource {group.name!r} is deployed by a command, and can't take the "
+                    f"object {group.entities[0].selector!r}",
+                    hint="make a resource of its own of it: k8s_resource(new_name=…, objects=[…])",
+                    place=self._places.get(group.entities[0]),
+                )
+        elif not group.entities:
             raise Mistake(
                 f"the resource {group.name!r} has no objects",
                 hint="give them to k8s_yaml(), and name them in objects=[…]",
@@ -288,6 +316,7 @@ class _Assembly:
                 port_forwards=tuple(group.port_forwards),
                 extra_pod_selectors=tuple(group.extra_pod_selectors),
                 discovery_strategy=group.discovery_strategy or "default",
+                custom=group.custom,
             ),
             resource_deps=tuple(ResourceName(name) for name in group.resource_deps),
             trigger_mode=group.trigger_mode or self._reading.trigger_mode,
@@ -389,6 +418,11 @@ class _Assembly:
                 live_update.check_paths(
                     image.live_update, list(dict.fromkeys(watched)), self._reading.files.shown
                 )
+        for group in self._order:
+            if group.custom is not None:
+                live_update.check_paths(
+                    group.custom.live_update, group.custom.deps, self._reading.files.shown
+                )
         for unused in self._reading.unused_steps.values():
             raise Mistake(
                 f"the step {unused.text} is used in no live_update",
@@ -399,10 +433,11 @@ class _Assembly:
     # -- the rest
 
     def _check_context(self) -> None:
-        if not self._reading.kubernetes.objects or self._reading.context_is_allowed:
+        part = self._reading.kubernetes
+        places = [d.place for d in part.objects] + [d.place for d in part.custom.values()]
+        if not (part.objects or part.custom) or self._reading.context_is_allowed:
             return
-        first = self._reading.kubernetes.objects[0].place
-        raise not_allowed(self._reading.context.name, "nothing is deployed to it", first)
+        raise not_allowed(self._reading.context.name, "nothing is deployed to it", places[0])
 
     def _watched(self, needed: frozenset[ImageName]) -> tuple[str, ...]:
         reading = self._reading

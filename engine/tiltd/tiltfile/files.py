@@ -29,6 +29,7 @@ class Files:
         self._cwd = cwd
         self._running = [main]
         self._watched: dict[str, None] = {}
+        self._shown: dict[str, str] = {}
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -63,11 +64,18 @@ class Files:
         """A path, relative to the current folder, as an absolute one without `..`."""
         return posixpath.normpath(posixpath.join(self.folder, path))
 
+    def relative(self, path: str) -> str:
+        """An absolute path, relative to the current folder."""
+        return posixpath.relpath(path, self.folder)
+
     def shown(self, path: str) -> str:
         """A path as short as it can be said: relative to the Tiltfile's or the user's folder."""
-        folders = (posixpath.dirname(self.main), self._cwd)
-        relative = (posixpath.relpath(path, f) for f in folders if f and _inside(path, f))
-        return min((path, *relative), key=len)
+        known = self._shown.get(path)
+        if known is None:
+            folders = (posixpath.dirname(self.main), self._cwd)
+            relative = (posixpath.relpath(path, f) for f in folders if f and _inside(path, f))
+            known = self._shown[path] = min((path, *relative), key=len)
+        return known
 
     def watch(self, path: str) -> None:
         """Remember a file, or a folder with all that is below it."""

@@ -10,10 +10,11 @@ content, so that an unchanged file is parsed once in the daemon's life.
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import posixpath
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,8 +25,8 @@ from tiltd.model.problems import Code, Place, Problem
 from tiltd.model.state import SessionSpec
 from tiltd.ports import Loaded, LoadError, Log
 from tiltd.starlark import Position, Value
-from tiltd.tiltfile import assembly, secrets
-from tiltd.tiltfile.builtins import predeclared, refused
+from tiltd.tiltfile import assembly, extensions, merging, secrets
+from tiltd.tiltfile.builtins import predeclared
 from tiltd.tiltfile.builtins.system import ExitError
 from tiltd.tiltfile.commands import Stop, StoppedError
 from tiltd.tiltfile.files import Files
@@ -34,7 +35,6 @@ from tiltd.tiltfile.reading import Reading
 
 _T = TypeVar("_T")
 _IGNORE_FILE = ".tiltignore"
-_EXTENSION = "ext://"
 
 
 class Executor(Protocol):
@@ -55,6 +55,7 @@ class TiltfileLoader:
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
         self._programs = Programs()
+        self._pins = extensions.Pins()
 
     async def load(self, spec: SessionSpec, context: KubeContext, log: Log) -> Loaded:
         """Run the Tiltfile.
@@ -70,7 +71,7 @@ class TiltfileLoader:
         def work() -> Loaded:
             begun.set()
             try:
-                return _Run(spec, context, log, stop, self._programs).result()
+                return _Run(spec, context, log, stop, self._programs, self._pins).result()
             finally:
                 stop.close()
                 with contextlib.suppress(RuntimeError):  # the loop has closed
@@ -113,9 +114,18 @@ class _Run:
     """One reading, from the first line to the project."""
 
     def __init__(
-        self, spec: SessionSpec, context: KubeContext, log: Log, stop: Stop, programs: Programs
+        self,
+        spec: SessionSpec,
+        context: KubeContext,
+        log: Log,
+        stop: Stop,
+        programs: Programs,
+        pins: extensions.Pins,
+        above: tuple[str, ...] = (),
     ) -> None:
+        self._above = (*above, spec.tiltfile)
         self._programs = programs
+        self._pins = pins
         self._log = log
         self._files = Files(spec.tiltfile, spec.cwd)
         self._modules: dict[str, Mapping[str, Value]] = {}
@@ -155,7 +165,44 @@ class _Run:
             raise LoadError(self._problem(error), self._files.watched) from error
         hidden = [r.entity for r in self._reading.kubernetes.objects]
         scrub = project.settings.scrub_secrets
-        return Loaded(project, self._reading.context, secrets.values(hidden) if scrub else ())
+        known = secrets.values(hidden) if scrub else ()
+        loaded = Loaded(project, self._reading.context, known)
+        return functools.reduce(merging.merge, self._extensions(), loaded)
+
+    def _extensions(self) -> Iterator[tuple[str, Loaded]]:
+        """The extensions that are run by themselves, each as a Tiltfile of its own."""
+        for made in tuple(self._reading.api_objects.values()):
+            if made.kind != "Extension" or extensions.MANAGED_BY in made.annotations:
+                continue
+            try:
+                path = extensions.path_of(self._reading, made, self._pins)
+                if path in self._above:
+                    chain = " -> ".join(map(self._files.shown, (*self._above, path)))
+                    raise Mistake(f"extensions register each other in a circle: {chain}")  # noqa: TRY301 - told as the others
+            except Mistake as error:
+                error.place = error.place or made.place
+                raise LoadError(self._problem(error), self._files.watched) from error
+            spec = dataclasses.replace(
+                self._reading.spec,
+                tiltfile=path,
+                args=tuple(made.spec.get("args", ())),
+                env=dict(self._reading.env),
+            )
+            reading = self._reading
+            run = _Run(
+                spec,
+                reading.context,
+                reading.log,
+                reading.stop,
+                self._programs,
+                self._pins,
+                self._above,
+            )
+            try:
+                yield made.name, run.result()
+            except LoadError as error:
+                watched = (*self._files.watched, *error.watched)
+                raise LoadError(error.problem, watched) from error
 
     def _project(self) -> Project:
         self._predeclared = {
@@ -185,9 +232,10 @@ class _Run:
         return exported
 
     def _module(self, path: str) -> Mapping[str, Value]:
-        if path.startswith(_EXTENSION):
-            raise refused.refuse_extension(path)
-        absolute = self._files.absolute(path)
+        if path.startswith(extensions.PREFIX):
+            absolute = extensions.tiltfile(self._reading, path, self._pins)
+        else:
+            absolute = self._files.absolute(path)
         known = self._modules.get(absolute)
         if known is not None:
             return known

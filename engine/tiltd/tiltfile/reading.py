@@ -10,6 +10,8 @@ from typing import Any
 
 from tiltd import starlark
 from tiltd.model.desired import (
+    ApiObject,
+    CustomDeploy,
     Ignore,
     ImagePath,
     Link,
@@ -82,6 +84,16 @@ class LocalResource:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CustomResource:
+    """One call of `k8s_custom_deploy`; `image_deps` as they were written."""
+
+    name: str
+    deploy: CustomDeploy
+    image_deps: tuple[str, ...]
+    place: Place | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Registered:
     """An object given to `k8s_yaml`, and where."""
 
@@ -109,6 +121,7 @@ class KubernetesPart:
         default_factory=dict[Address, Registered]
     )
     kinds: dict[Pattern, KindInfo] = dataclasses.field(default_factory=_INITIAL_KINDS.copy)
+    custom: dict[str, CustomResource] = dataclasses.field(default_factory=dict[str, CustomResource])
     options: list[ResourceOptions] = dataclasses.field(default_factory=list[ResourceOptions])
     name_function: NameFunction | None = None
     allowed_contexts: set[str] = dataclasses.field(default_factory=set[str])
@@ -140,6 +153,7 @@ class Reading:
         env: the environment of every command.
         environ: the same as `os.environ`; a change to it is a change to `env`.
         thread: what runs the Tiltfile.
+        api_objects: what `v1alpha1.*` declared, by kind and name.
     """
 
     spec: SessionSpec
@@ -163,6 +177,9 @@ class Reading:
     )
     unused_steps: dict[str, UnusedStep] = dataclasses.field(default_factory=dict[str, UnusedStep])
     team: str = ""
+    api_objects: dict[tuple[str, str], ApiObject] = dataclasses.field(
+        default_factory=dict[tuple[str, str], ApiObject]
+    )
 
     def place(self) -> Place | None:
         """Where the Tiltfile is now, for what is declared there."""

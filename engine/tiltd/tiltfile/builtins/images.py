@@ -44,7 +44,7 @@ def docker_build(reading: Reading, args: Arguments) -> Value:
     dockerfile, contents = _dockerfile(reading, args, context)
     _warn_of_cache(reading, args)
     for tag in args.texts("extra_tag"):
-        args.checked("extra_tag", _parsed, tag)
+        args.checked("extra_tag", check_image, tag)
     build = DockerBuild(
         context=context,
         dockerfile=dockerfile,
@@ -85,7 +85,7 @@ def custom_build(reading: Reading, args: Arguments) -> Value:
         raise Mistake("custom_build: give either tag= or outputs_image_ref_to=, not both")
     image_deps = args.text_list("image_deps")
     for dep in image_deps:
-        args.checked("image_deps", _parsed, dep)
+        args.checked("image_deps", check_image, dep)
     deps = args.paths("deps")
     build = CustomBuild(
         command=command,
@@ -160,10 +160,11 @@ def restart_container(reading: Reading, args: Arguments) -> Value:
 
 
 def _image_name(args: Arguments) -> ImageName:
-    return ImageName(args.checked("ref", _parsed, args.text("ref")).familiar())
+    return ImageName(args.checked("ref", check_image, args.text("ref")).familiar())
 
 
-def _parsed(text: str) -> reference.Reference:
+def check_image(text: str) -> reference.Reference:
+    """A reference, or the mistake of writing none."""
     try:
         return reference.parse(text)
     except reference.InvalidReferenceError as error:
@@ -180,7 +181,7 @@ def _image(
         match_in_env_vars=args.flag("match_in_env_vars"),
         entrypoint=args.argv("entrypoint"),
         container_args=None if container_args is None else args.text_list("container_args"),
-        live_update=_steps(reading, args),
+        live_update=steps_of(reading, args),
         place=reading.place(),
     )
 
@@ -240,7 +241,8 @@ def _step(reading: Reading, args: Arguments, step: LiveUpdateStep) -> Value:
     return value
 
 
-def _steps(reading: Reading, args: Arguments) -> tuple[LiveUpdateStep, ...]:
+def steps_of(reading: Reading, args: Arguments) -> tuple[LiveUpdateStep, ...]:
+    """The argument `live_update`, in the right order."""
     steps: list[LiveUpdateStep] = []
     for item in args.items("live_update"):
         if not isinstance(item, Wrapped) or not isinstance(item.value, LiveUpdateStep):

@@ -6,6 +6,7 @@ from tiltd import starlark
 from tiltd.starlark import Value
 from tiltd.tiltfile.builtins import (
     config,
+    custom_deploy,
     data,
     images,
     kubernetes,
@@ -13,12 +14,24 @@ from tiltd.tiltfile.builtins import (
     refused,
     settings,
     system,
+    v1alpha1,
 )
 from tiltd.tiltfile.host_values import TRIGGER_MODES
 from tiltd.tiltfile.reading import Reading
 from tiltd.tiltfile.registry import Declared
 
-_THEMES = (config, data, images, kubernetes, local, refused, settings, system)
+_THEMES = (
+    config,
+    custom_deploy,
+    data,
+    images,
+    kubernetes,
+    local,
+    refused,
+    settings,
+    system,
+    v1alpha1,
+)
 
 
 def declared() -> Iterator[Declared]:
