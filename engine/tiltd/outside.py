@@ -13,6 +13,7 @@ from tiltd.adapters.processes import LocalProcesses
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.threads import Pool
 from tiltd.runtime.worker import Outside
+from tiltd.tiltfile import printed
 from tiltd.tiltfile.loader import TiltfileLoader
 
 HEAVY = (
@@ -43,6 +44,7 @@ class LocalOutside:
             inputs=self._inputs,
             images=self._images,
             processes=self._processes,
+            printed=printed.read,
             clusters=KubeCluster,
         )
 

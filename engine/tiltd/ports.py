@@ -209,6 +209,23 @@ class Cluster(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a deploying command printed.
+
+    Args:
+        objects: the Kubernetes objects, each with the uid that the cluster gave it, if it tells.
+        secrets: values in them that must never be shown.
+    """
+
+    objects: tuple[JSON, ...]
+    secrets: tuple[str, ...] = ()
+
+
+Reader = Callable[[str], Printed]
+"""Reads what a deploying command printed; `PermanentError` if it is no YAML of objects."""
+
+
 class Processes(Protocol):
     """Local commands, each in a process group of its own."""
 
@@ -220,6 +237,10 @@ class Processes(Protocol):
         Raises:
             PermanentError: it can't be started (no such program or folder).
         """
+        ...
+
+    async def capture(self, command: Command, env: Mapping[str, str], log: Log) -> tuple[int, str]:
+        """As `run`, but what it prints on its standard output is the result, not a log."""
         ...
 
     async def serve(

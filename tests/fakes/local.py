@@ -56,6 +56,8 @@ class FakeProcesses:
         seconds: how long each runs; endless ones are served.
         exits: the exit code of each.
         ran: those that ended by themselves; `stopped`: those that were cancelled.
+        prints: makes what a captured command prints, when it has ended.
+        environments: what each captured command found there.
         ready_after: when a served process with a probe becomes ready; `None`: never.
     """
 
@@ -63,6 +65,8 @@ class FakeProcesses:
         self._clock = clock
         self.seconds: defaultdict[str, float] = defaultdict(lambda: 1.0)
         self.exits: defaultdict[str, int] = defaultdict(int)
+        self.prints: dict[str, Callable[[], str]] = {}
+        self.environments: dict[str, Mapping[str, str]] = {}
         self.serve_ends: dict[str, float] = {}
         self.ready_after: float | None = 0.5
         self.ran: list[str] = []
@@ -93,6 +97,14 @@ class FakeProcesses:
             self.running.discard(text)
         self.ran.append(text)
         return self.exits[text]
+
+    async def capture(
+        self, command: Command, env: Mapping[str, str], log: ports.Log
+    ) -> tuple[int, str]:
+        self.environments[command.argv[-1]] = {**env, **command.env}
+        code = await self.run(command, env, log)
+        made = self.prints.get(command.argv[-1])
+        return code, made() if made is not None else ""
 
     async def serve(
         self,

@@ -19,6 +19,7 @@ from tiltd.runtime.sessions import Sessions
 from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
 from tiltd.runtime.worker import Outside, Worker
+from tiltd.tiltfile import printed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +58,13 @@ class World:
         self.cluster = FakeCluster("shop", epoch=EPOCH)
         self.connections = 0
         outside = Outside(
-            self.tiltfiles, FakeContexts(), self.inputs, self.images, self.processes, self._connect
+            self.tiltfiles,
+            FakeContexts(),
+            self.inputs,
+            self.images,
+            self.processes,
+            printed.read,
+            self._connect,
         )
         coming: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
         coming.set_result(outside)

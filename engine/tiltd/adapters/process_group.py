@@ -248,7 +248,12 @@ class Group:
 
 
 def start(
-    argv: Sequence[str], cwd: str, env: Mapping[str, str], log: ports.Log, guardian: Guardian
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    log: ports.Log,
+    guardian: Guardian,
+    stdout: int | None = None,
 ) -> Group:
     """Start a program: no shell, nothing to read, both outputs into one log.
 
@@ -258,6 +263,7 @@ def start(
         env: its whole environment.
         log: where its output goes.
         guardian: ends it should we be killed.
+        stdout: where its standard output goes instead of into the log.
 
     Raises:
         PermanentError: there is no such program or folder, or it can't be executed.
@@ -272,7 +278,7 @@ def start(
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=write_end,
+            stdout=write_end if stdout is None else stdout,
             stderr=write_end,
             start_new_session=True,
         )

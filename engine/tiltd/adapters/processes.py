@@ -9,6 +9,7 @@ since it would hold the port that the next one needs.
 
 import asyncio
 import dataclasses
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 
@@ -54,6 +55,40 @@ class LocalProcesses:
             self._background.add(group)
             group.keep(self._background.discard)
         return code
+
+    async def capture(
+        self, command: Command, env: Mapping[str, str], log: ports.Log
+    ) -> tuple[int, str]:
+        """Run to the end; the exit code, and what it printed on its standard output.
+
+        That goes into a file without a name, so it may be of any size, and nobody has to read it
+        while the command runs.
+
+        Args:
+            command: what to run.
+            env: the session's environment; the command's own variables win.
+            log: where its standard error goes.
+
+        Raises:
+            PermanentError: it can't be started.
+            TransientError: it can't be started just now.
+        """
+        with tempfile.TemporaryFile() as printed:
+            group = process_group.start(
+                command.argv,
+                command.dir,
+                _merged(command, env),
+                log,
+                self._guardian,
+                printed.fileno(),
+            )
+            try:
+                code = await group.exited()
+                await group.drained(DRAIN)
+            finally:
+                await group.end()
+            printed.seek(0)
+            return code, printed.read().decode("utf-8", "replace")
 
     async def serve(
         self,

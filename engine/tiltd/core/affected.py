@@ -10,8 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tiltd.core import dockerignore
-from tiltd.model.desired import CustomBuild, DockerBuild, Ignore, LocalTarget, Project
+from tiltd.model.desired import (
+    CustomBuild,
+    CustomDeploy,
+    DockerBuild,
+    Ignore,
+    KubernetesTarget,
+    LocalTarget,
+    Project,
+)
 from tiltd.model.names import ImageName, ResourceName
+
+Target = KubernetesTarget | LocalTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +40,7 @@ def by(project: Project, paths: Iterable[str]) -> Affected:
     return Affected(
         tiltfile=any(within(p, w) for p in counted for w in project.watched),
         images=frozenset(i.name for i in project.images if _build_hit(i.build, counted)),
-        resources=frozenset(
-            r.name
-            for r in project.resources
-            if isinstance(r.target, LocalTarget) and _local_hit(r.target, counted)
-        ),
+        resources=frozenset(r.name for r in project.resources if _resource_hit(r.target, counted)),
     )
 
 
@@ -50,8 +56,7 @@ def watched(project: Project) -> frozenset[str]:
             case CustomBuild(deps=deps):
                 paths |= set(deps)
     for resource in project.resources:
-        if isinstance(resource.target, LocalTarget):
-            paths |= set(resource.target.deps)
+        paths |= set(_deps(resource.target)[0])
     return frozenset(paths)
 
 
@@ -79,13 +84,25 @@ def _build_hit(build: DockerBuild | CustomBuild, paths: list[str]) -> bool:
             return any(within(p, d) for p in paths for d in build.deps)
 
 
-def _local_hit(target: LocalTarget, paths: list[str]) -> bool:
-    ignored = [_filter(i) for i in target.ignore]
+def _resource_hit(target: Target, paths: list[str]) -> bool:
+    deps, ignore = _deps(target)
+    ignored = [_filter(i) for i in ignore]
     return any(
         within(p, d) and not any(_ignores(base, f, p) for base, f in ignored)
         for p in paths
-        for d in target.deps
+        for d in deps
     )
+
+
+def _deps(target: Target) -> tuple[tuple[str, ...], tuple[Ignore, ...]]:
+    """The files and folders whose change concerns a resource itself, and what in them does not."""
+    match target:
+        case LocalTarget(deps=deps, ignore=ignore):
+            return deps, ignore
+        case KubernetesTarget(custom=CustomDeploy(deps=deps, ignore=ignore)):
+            return deps, ignore
+        case KubernetesTarget():
+            return (), ()
 
 
 def _filter(ignore: Ignore) -> tuple[str, dockerignore.Patterns]:

@@ -16,7 +16,9 @@ from tiltd.model.health import Finding, Verdict
 from tiltd.model.names import NodeName, ResourceName, resource_node
 from tiltd.model.state import State
 
-_PENDING: Final = frozenset({"object.pending", "command.pending", "serve.pending"})
+_PENDING: Final = frozenset(
+    {"deploy.pending", "object.pending", "command.pending", "serve.pending"}
+)
 
 
 def reached(s: State, now: float) -> bool:
@@ -78,6 +80,8 @@ def _done(s: State, name: NodeName) -> bool:
             return naming.ready(image.name, s)
         case graph.ObjectNode(manifest=manifest):
             return manifest.id in s.applied
+        case graph.DeployNode(resource=resource):
+            return resource.name in s.deployed
         case graph.CommandNode(resource=resource):
             target, known = resource.target, s.resources[resource.name]
             cmd = target.cmd if isinstance(target, LocalTarget) else None

@@ -41,15 +41,47 @@ def watch_scopes(s: State) -> frozenset[Scope]:
             where = manifest.id.namespace or s.kube_context.namespace
             if manifest.id.kind in _TOLD_BY_EVENTS:
                 scopes.add(Scope("", "v1", "Event", where, ours=False))
-            if _may_have_pods(manifest):
+            if _may_have_pods(manifest.id.group, manifest.body):
                 scopes |= {Scope(g, v, k, where, ours=False) for g, v, k in _POD_KINDS}
+    for name in s.active:
+        known = s.deployed.get(name)
+        for body in known.objects.values() if known else ():
+            scopes.update(_deployed_scopes(body))
     return frozenset(scopes)
 
 
-def _may_have_pods(manifest: Manifest) -> bool:
+def _deployed_scopes(body: JSON) -> Iterator[Scope]:
+    """Those of an object that a command applied: it does not carry our label."""
+    kind, group, version, where = _coordinates(body)
+    if kind not in _STATIC:
+        yield Scope(group, version, kind, where, ours=False)
+        if kind in _TOLD_BY_EVENTS:
+            yield Scope("", "v1", "Event", where, ours=False)
+        if _may_have_pods(group, body):
+            yield from (Scope(g, v, k, where, ours=False) for g, v, k in _POD_KINDS)
+
+
+def deployed_scope(body: JSON, namespace: str) -> Scope:
+    """The scope that holds an object which a command says it applied.
+
+    Args:
+        body: the object.
+        namespace: where it is if it does not say so.
+    """
+    kind, group, version, where = _coordinates(body)
+    return Scope(group, version, kind, where or namespace, ours=False)
+
+
+def _coordinates(body: JSON) -> tuple[str, str, str, str]:
+    group, _, version = str(body.get("apiVersion", "")).rpartition("/")
+    where = str(podspec.section(body, "metadata").get("namespace") or "")
+    return str(body.get("kind", "")), group, version, where
+
+
+def _may_have_pods(group: str, body: JSON) -> bool:
     """Any kind with a pod template, and custom resources: their operators make pods."""
-    custom = "." in manifest.id.group and not manifest.id.group.endswith(".k8s.io")
-    return custom or any(True for _ in podspec.templates(manifest.body))
+    custom = "." in group and not group.endswith(".k8s.io")
+    return custom or any(True for _ in podspec.templates(body))
 
 
 def _manifests(s: State) -> Iterator[Manifest]:

@@ -18,6 +18,7 @@ from tiltd.core import order
 from tiltd.model import desired
 from tiltd.model.graph import (
     CommandNode,
+    DeployNode,
     Graph,
     ImageNode,
     Node,
@@ -26,9 +27,11 @@ from tiltd.model.graph import (
     ServeNode,
 )
 from tiltd.model.names import (
+    ImageName,
     NodeName,
     ResourceName,
     command_node,
+    deploy_node,
     image_node,
     object_node,
     resource_node,
@@ -135,13 +138,22 @@ def _manifests(resource: desired.Resource) -> tuple[desired.Manifest, ...]:
     return target.manifests if isinstance(target, desired.KubernetesTarget) else ()
 
 
+def deployed_images(resource: desired.Resource) -> tuple[ImageName, ...]:
+    """The images that a resource's own deploying command needs."""
+    target = resource.target
+    custom = target.custom if isinstance(target, desired.KubernetesTarget) else None
+    return custom.images if custom is not None else ()
+
+
 def _nodes(project: desired.Project) -> dict[NodeName, Node]:
     nodes: dict[NodeName, Node] = {image_node(i.name): ImageNode(i) for i in project.images}
     for resource in project.resources:
         match resource.target:
-            case desired.KubernetesTarget(manifests=manifests):
+            case desired.KubernetesTarget(manifests=manifests, custom=custom):
                 for m in manifests:
                     nodes[object_node(m.id)] = ObjectNode(m, resource.name)
+                if custom is not None:
+                    nodes[deploy_node(resource.name)] = DeployNode(resource)
             case desired.LocalTarget(cmd=cmd, serve=serve):
                 if cmd is not None:
                     nodes[command_node(resource.name)] = CommandNode(resource)
@@ -162,6 +174,8 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
         edges += [(resource_node(d), p) for d in resource.resource_deps for p in parts]
         for m in _manifests(resource):
             edges += [(image_node(i), object_node(m.id)) for i in m.images]
+        needed_images = deployed_images(resource)
+        edges += [(image_node(i), deploy_node(resource.name)) for i in needed_images]
         if command_node(resource.name) in nodes and serve_node(resource.name) in nodes:
             edges.append((command_node(resource.name), serve_node(resource.name)))
     return edges
@@ -169,8 +183,9 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
 
 def _parts(resource: desired.Resource) -> list[NodeName]:
     match resource.target:
-        case desired.KubernetesTarget(manifests=manifests):
-            return [object_node(m.id) for m in manifests]
+        case desired.KubernetesTarget(manifests=manifests, custom=custom):
+            deploy = [deploy_node(resource.name)] if custom is not None else []
+            return [*(object_node(m.id) for m in manifests), *deploy]
         case desired.LocalTarget(cmd=cmd, serve=serve):
             command = [command_node(resource.name)] if cmd is not None else []
             return command + ([serve_node(resource.name)] if serve is not None else [])

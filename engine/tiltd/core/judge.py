@@ -124,7 +124,29 @@ def _kubernetes(
         scope = _scope(s, resource, target, objects, manifest.id, now)
         body = s.live.objects.get(applied.uid, applied.body)
         yield from rules.assess_object(body, scope).findings
+    yield from _deployed(s, resource, target, objects, now)
     yield from _extra_pods(s, resource, target, objects, now)
+
+
+def _deployed(
+    s: State,
+    resource: desired.Resource,
+    target: desired.KubernetesTarget,
+    objects: rules.Objects,
+    now: float,
+) -> Iterator[Finding]:
+    """What the resource's own command applied, judged as manifests are."""
+    known = s.deployed.get(resource.name)
+    if target.custom is None:
+        return
+    if known is None:
+        message = f"{resource.name} has not been deployed yet"
+        subject = (ObjectRef("Deploy", "", resource.name),)
+        yield Finding(Verdict.PROGRESSING, "deploy.pending", subject, message=message)
+        return
+    for uid, body in known.objects.items():
+        scope = _scope(s, resource, target, objects, None, now)
+        yield from rules.assess_object(s.live.objects.get(uid, body), scope).findings
 
 
 def _extra_pods(
@@ -136,6 +158,8 @@ def _extra_pods(
 ) -> Iterator[Finding]:
     """Pods that only a selector of the Tiltfile ties to the resource."""
     owned = {s.applied[m.id].uid for m in target.manifests if m.id in s.applied}
+    deployed = s.deployed.get(resource.name)
+    owned |= deployed.objects.keys() if deployed else set()
     for pod in objects.kind("Pod") if target.extra_pod_selectors else ():
         if not _descends(pod, owned, s):
             scope = _scope(s, resource, target, objects, None, now)
@@ -265,6 +289,8 @@ def _served(
         probe = local.Probe.PASSING if status.ready else local.Probe.FAILING
     stable = (now, status.started_at + stable_for)
     said = status.probe_message
+    if target.may_end:
+        return local.free(resource.name, status.exit_code)
     return local.serve(resource.name, status.exit_code, probe, said=said, stable=stable)
 
 

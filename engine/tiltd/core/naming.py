@@ -1,5 +1,6 @@
 """The keys and the names of a project's images, as far as they are known."""
 
+from tiltd.core import graph as graphs
 from tiltd.core import keys, reference, registry
 from tiltd.model.actions import ImageRefs
 from tiltd.model.desired import CustomBuild, Image
@@ -9,7 +10,7 @@ from tiltd.model.state import State
 
 def registry_known(s: State) -> bool:
     """Whether it is clear where images go: the Tiltfile says so, or the cluster has been asked."""
-    from_cluster = any(node.startswith("object/") for node in s.wanted)
+    from_cluster = any(node.startswith(("object/", "deploy/")) for node in s.wanted)
     given = s.project is not None and s.project.settings.default_registry is not None
     return given or s.cluster is not None or not from_cluster
 
@@ -44,7 +45,9 @@ def refs(image: Image, digest: str, s: State) -> ImageRefs:
     if single:
         # One repository for all images: the tag alone tells them apart.
         tag = f"{declared.path.replace('/', '_')[:100]}-{tag}"
-    deployed = any(image.name in m.images for m in s.graph.manifests.values())
+    deployed = any(image.name in m.images for m in s.graph.manifests.values()) or any(
+        image.name in graphs.deployed_images(r) for r in s.graph.resources.values()
+    )
     shared = s.cluster is not None and s.cluster.shares_engine and given is None
     custom = image.build if isinstance(image.build, CustomBuild) else None
     return ImageRefs(

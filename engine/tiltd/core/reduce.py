@@ -16,7 +16,7 @@ from tiltd.model.desired import JSON, Image
 from tiltd.model.health import Verdict
 from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import Live, Uid
-from tiltd.model.state import Attempt, AttemptOutcome, Progress, ResourceState, State
+from tiltd.model.state import Attempt, AttemptOutcome, Deployed, Progress, ResourceState, State
 
 
 def reduce(old: State, event: events.Event) -> State:
@@ -57,6 +57,10 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return replace(s, blind=blind)
         case events.Unreadable(scope=scope, words=words):
             return replace(s, unreadable={**s.unreadable, scope: words})
+        case events.ResourceDeployed():
+            return _deployed(s, event)
+        case events.ResourceUndeployed(resource=name):
+            return _with(s, name, undeployed=True)
         case events.CommandDone(resource=name, wanted=wanted):
             return _with(s, name, command_done=wanted, judged=False)
         case events.ServeChanged(resource=name, status=status):
@@ -140,6 +144,7 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
         images=images,
         resources={n: replace(r, judged=False) for n, r in resources.items()},
         applied={k: v for k, v in s.applied.items() if k in event.graph.manifests},
+        deployed={k: v for k, v in s.deployed.items() if k in event.graph.resources},
     )
     return _readopt(_activate(loaded), event.at)
 
@@ -163,7 +168,8 @@ def _readopt(s: State, at: float) -> State:
 def _owners(s: State) -> dict[Uid, ResourceName]:
     """Whose the applied objects are: their names on the cluster may differ (see `live.find`)."""
     known = ((a.uid, s.graph.resource_of.get(i)) for i, a in s.applied.items())
-    return {uid: name for uid, name in known if name is not None}
+    deployed = {uid: name for name, d in s.deployed.items() for uid in d.objects}
+    return {uid: name for uid, name in known if name is not None} | deployed
 
 
 def _activate(s: State) -> State:
@@ -195,6 +201,42 @@ def _applied(s: State, event: events.ObjectApplied) -> State:
     started = event.at if known.started_at is None else known.started_at
     changed = event.at if event.changed else known.changed_at
     return _with(s, name, started_at=started, changed_at=changed, judged=False)
+
+
+def _deployed(s: State, event: events.ResourceDeployed) -> State:
+    """What a command of the user's applied is watched and judged as manifests are."""
+    if event.resource not in s.resources:
+        return s
+    objects = {live.uid(body): live.trimmed(body) for body in event.objects}
+    known = s.resources[event.resource]
+    s = _with(
+        s,
+        event.resource,
+        started_at=event.at if known.started_at is None else known.started_at,
+        changed_at=event.at,
+        judged=False,
+    )
+    deployed = Deployed(event.key, event.at, objects)
+    s = replace(s, deployed={**s.deployed, event.resource: deployed})
+    return _adopt(s, event.objects, (), event.at, dict.fromkeys(objects, event.resource))
+
+
+def _lost(s: State, gone: set[Uid]) -> State:
+    """Of what a command deployed something was deleted: it has to run again.
+
+    Not for what ends by itself: a Job may be deleted when it is done, and so may a bare pod.
+    """
+    for name, known in s.deployed.items():
+        lost = gone & known.objects.keys()
+        if not lost:
+            continue
+        kinds = {str(known.objects[uid].get("kind")) for uid in lost}
+        left = {uid: body for uid, body in known.objects.items() if uid not in lost}
+        others = {other: d for other, d in s.deployed.items() if other != name}
+        ends = kinds <= {"Job", "Pod"}
+        kept = {name: replace(known, objects=left)} if ends else dict[ResourceName, Deployed]()
+        s = _with(replace(s, deployed=others | kept), name, judged=False)
+    return s
 
 
 def _adopt(
@@ -241,6 +283,7 @@ def _cluster_changed(s: State, event: events.ClusterChanged) -> State:
     lost = {k for k, a in s.applied.items() if a.uid in gone} if gone else set[ObjectId]()
     if lost:
         s = replace(s, applied={k: a for k, a in s.applied.items() if k not in lost})
+    s = _lost(s, gone) if gone else s
     return _adopt(s, event.seen, event.gone, event.at)
 
 

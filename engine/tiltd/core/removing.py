@@ -14,12 +14,16 @@ from typing import Final
 from tiltd.core import follow, limits, podspec
 from tiltd.model import graph
 from tiltd.model.desired import JSON, Manifest
-from tiltd.model.names import NodeName, ObjectId, object_node
+from tiltd.model.names import NodeName, ResourceName, deploy_node, object_node
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import State
 
 POLICY_ANNOTATION: Final = "tilt.dev/down-policy"
 """`keep` as its value leaves the object where it is (Tilt's docs, "tilt down")."""
+
+
+TIMEOUT: Final = 120.0
+"""Seconds that a removal may take: pods have 30 to end by default, and finalizers their own."""
 
 
 class Fate(Enum):
@@ -60,15 +64,44 @@ def fates(s: State) -> Iterator[tuple[Manifest, Fate]]:
             yield manifest, fate(manifest, s)
 
 
-def first(manifest: Manifest, s: State) -> tuple[ObjectId, ...]:
-    """The objects that have to be gone before this one."""
-    users = _users(object_node(manifest.id), s)
-    known = ((n, s.graph.nodes[n]) for n in dict.fromkeys(users) if n in s.wanted)
-    return tuple(
-        node.manifest.id
-        for _, node in known
-        if isinstance(node, graph.ObjectNode) and fate(node.manifest, s) is Fate.PENDING
-    )
+def first(node: NodeName, s: State) -> tuple[NodeName, ...]:
+    """What has to be gone before this node's object, or what its command removes."""
+    users = dict.fromkeys(_users(node, s))
+    return tuple(name for name in users if name in s.wanted and _left(name, s))
+
+
+def must_go(names: tuple[NodeName, ...], s: State) -> str:
+    """`Deployment/web, redis … must be gone first`."""
+    named = ", ".join(_shown(name, s) for name in names[:3]) + (" …" if names[3:] else "")
+    return f"{named} must be gone first"
+
+
+def undeployed(name: ResourceName, s: State) -> Fate:
+    """What becomes of what a command deployed."""
+    if s.resources[name].undeployed:
+        return Fate.DELETED
+    return Fate.FAILED if _failed(deploy_node(name), s) else Fate.PENDING
+
+
+def left(s: State) -> tuple[str, ...]:
+    """What is still to be removed, as people call it."""
+    return tuple(_shown(name, s) for name in s.graph.nodes if name in s.wanted and _left(name, s))
+
+
+def _left(name: NodeName, s: State) -> bool:
+    node = s.graph.nodes[name]
+    match node:
+        case graph.ObjectNode(manifest=manifest):
+            return fate(manifest, s) is Fate.PENDING
+        case graph.DeployNode(resource=resource):
+            return undeployed(resource.name, s) is Fate.PENDING
+        case _:
+            return False
+
+
+def _shown(name: NodeName, s: State) -> str:
+    node = s.graph.nodes[name]
+    return str(node.manifest.id) if isinstance(node, graph.ObjectNode) else name.partition("/")[2]
 
 
 def unlisted(manifest: Manifest, s: State) -> Problem | None:

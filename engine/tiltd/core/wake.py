@@ -19,6 +19,7 @@ from tiltd.model.names import (
     NodeName,
     ResourceName,
     command_node,
+    deploy_node,
     image_node,
     object_node,
     resource_node,
@@ -37,7 +38,7 @@ def everyone(s: State) -> frozenset[NodeName]:
     return frozenset({TILTFILE, CLUSTER, SESSION, *s.graph.nodes})
 
 
-def _about(  # noqa: C901 - a table of events
+def _about(  # noqa: C901, PLR0911 - a table of events
     old: State, new: State, event: events.Event
 ) -> Iterable[NodeName]:
     match event:
@@ -57,6 +58,10 @@ def _about(  # noqa: C901 - a table of events
             return (object_node(name), *_before(new, object_node(name)))
         case events.Unreadable():
             return (n for n in new.wanted if n.startswith("object/")) if _down(new) else ()
+        case events.ResourceDeployed(resource=name):
+            return (resource_node(name), *_below(new, deploy_node(name)))
+        case events.ResourceUndeployed(resource=name):
+            return (deploy_node(name), *_before(new, deploy_node(name)))
         case events.CommandDone(resource=name):
             return (resource_node(name), *_below(new, command_node(name)))
         case events.ServeChanged(resource=name):
@@ -138,5 +143,7 @@ def _users(s: State, node: NodeName) -> Iterator[NodeName]:
 
 def _resource(s: State, name: ResourceName) -> Iterator[NodeName]:
     yield resource_node(name)
+    if name not in s.deployed and deploy_node(name) in s.graph.nodes:
+        yield deploy_node(name)
     for part in s.graph.objects_of.get(name, ()):
         yield from s.graph.dependents.get(object_node(part), ())

@@ -8,12 +8,14 @@ from tiltd.model.actions import (
     Apply,
     Connect,
     Delete,
+    Deploy,
     EnsureImage,
     LoadTiltfile,
     Look,
     ReadInputs,
     RunCommand,
     Serve,
+    Undeploy,
     Work,
 )
 
@@ -32,8 +34,16 @@ def wanted(action: Action) -> str:
             return f"look {sorted(scopes)}"
         case ReadInputs(generation=generation):
             return f"read {generation}"
-        case EnsureImage(key=key) | Apply(key=key) | RunCommand(key=key) | Serve(key=key):
+        case (
+            EnsureImage(key=key)
+            | Apply(key=key)
+            | Deploy(key=key)
+            | RunCommand(key=key)
+            | Serve(key=key)
+        ):
             return key
+        case Undeploy(resource=resource):
+            return f"undeploy {resource}"
         case Delete(body=body):
             return f"delete {live.uid(body)}"
         case _:
@@ -53,9 +63,9 @@ def kind(action: Action) -> Work:
             return Work.READ
         case EnsureImage():
             return Work.BUILD
-        case Apply():
+        case Apply() | Deploy():
             return Work.APPLY
-        case Delete():
+        case Delete() | Undeploy():
             return Work.DELETE
         case RunCommand():
             return Work.COMMAND

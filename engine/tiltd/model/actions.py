@@ -116,6 +116,31 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Deploy:
+    """Run the command that deploys a resource, and learn from its output what it applied.
+
+    Args:
+        command: with the references of its images in its environment.
+        key: digest of all that it depends on.
+        timeout: seconds that it may take.
+    """
+
+    resource: ResourceName
+    command: Command
+    key: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Undeploy:
+    """Run the command that removes what `Deploy` made (`down`)."""
+
+    resource: ResourceName
+    command: Command
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand:
     """Run a local resource's `cmd` to its end. `key` digests what it depends on."""
 
@@ -135,5 +160,15 @@ class Serve:
 
 
 Action = (
-    LoadTiltfile | Connect | Look | ReadInputs | EnsureImage | Apply | Delete | RunCommand | Serve
+    LoadTiltfile
+    | Connect
+    | Look
+    | ReadInputs
+    | EnsureImage
+    | Apply
+    | Delete
+    | Deploy
+    | Undeploy
+    | RunCommand
+    | Serve
 )

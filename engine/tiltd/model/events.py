@@ -141,6 +141,27 @@ class SightChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceDeployed:
+    """A command deployed a resource; `objects` are what it says it applied, as the cluster has it.
+
+    Args:
+        key: of the command and all that it depends on.
+    """
+
+    resource: ResourceName
+    key: str
+    objects: tuple[JSON, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUndeployed:
+    """The command that removes a resource ended well."""
+
+    resource: ResourceName
+
+
+@dataclass(frozen=True, slots=True)
 class CommandDone:
     """A local command ended with exit code 0."""
 
@@ -201,6 +222,8 @@ Event = (
     | ImageBuilt
     | ObjectApplied
     | ObjectRemoved
+    | ResourceDeployed
+    | ResourceUndeployed
     | Unreadable
     | SightChanged
     | CommandDone

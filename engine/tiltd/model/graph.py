@@ -23,6 +23,13 @@ class ObjectNode:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployNode:
+    """Runs the command that deploys a resource."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
 class CommandNode:
     """Runs a local resource's `cmd`."""
 
@@ -43,7 +50,7 @@ class ResourceNode:
     resource: Resource
 
 
-Node = ImageNode | ObjectNode | CommandNode | ServeNode | ResourceNode
+Node = ImageNode | ObjectNode | DeployNode | CommandNode | ServeNode | ResourceNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Every node of the graph has one `NodeName`, a string that a person can read and a queue can hold:
 `tiltfile`, `cluster`, `session`, `image/shop-api`, `object/apps/Deployment/default/web`,
-`command/migrate`, `serve/docs`, `resource/web`.  The prefix is the node's kind, so a name alone
-says which reconciler it has.
+`deploy/redis`, `command/migrate`, `serve/docs`, `resource/web`.  The prefix is the node's kind, so
+a name alone says which reconciler it has.
 """
 
 from dataclasses import dataclass
@@ -52,6 +52,11 @@ def object_node(name: ObjectId) -> NodeName:
 def command_node(name: ResourceName) -> NodeName:
     """The node that runs a local resource's `cmd`."""
     return NodeName(f"command/{name}")
+
+
+def deploy_node(name: ResourceName) -> NodeName:
+    """The node that runs the command which deploys a resource (`k8s_custom_deploy`)."""
+    return NodeName(f"deploy/{name}")
 
 
 def serve_node(name: ResourceName) -> NodeName:

@@ -204,6 +204,21 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a resource's own command deployed.
+
+    Args:
+        key: of the command and all that it depended on.
+        at: when.
+        objects: by uid, as they were then.
+    """
+
+    key: str
+    at: float
+    objects: Mapping[Uid, JSON] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceState:
     """A resource between the wish and the thing.
 
@@ -211,6 +226,7 @@ class ResourceState:
         generation: counts changes to the files in its `deps`, and triggers.
         command_done: `wanted` of the command that last succeeded.
         serve: the served process.
+        undeployed: `down`: its own command has removed it.
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
         blamed: the verdict that it has failed, where the session went on nevertheless.
@@ -225,6 +241,7 @@ class ResourceState:
     generation: int = 1
     command_done: str = ""
     serve: ServeStatus | None = None
+    undeployed: bool = False
     health: Assessment | None = None
     judged: bool = False
     blamed: Assessment | None = None
@@ -249,6 +266,7 @@ class State:
         wanted: the nodes that these need.
         looked: the scopes whose objects of earlier runs are in `found`.
         found: what this project applied in earlier runs, `managedFields` included.
+        deployed: what the commands of resources deployed (`k8s_custom_deploy`).
         removed: `down`: what was deleted.
         blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
@@ -274,6 +292,7 @@ class State:
     progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])
     images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])
     applied: Mapping[ObjectId, Applied] = field(default_factory=dict[ObjectId, Applied])
+    deployed: Mapping[ResourceName, Deployed] = field(default_factory=dict[ResourceName, Deployed])
     resources: Mapping[ResourceName, ResourceState] = field(
         default_factory=dict[ResourceName, ResourceState]
     )

@@ -29,7 +29,7 @@ _DRAIN = 1.5
 
 def _frame(state: State) -> tuple[object, ...]:
     """What decides about the scopes that are watched."""
-    return state.session, state.cluster, state.active, state.graph
+    return state.session, state.cluster, state.active, state.graph, state.deployed
 
 
 def _differ(one: tuple[object, ...], other: tuple[object, ...]) -> bool:

@@ -6,11 +6,11 @@ connected to.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, ParamSpec, Protocol, TypeVar, assert_never
 
-from tiltd.core import diff, live
+from tiltd.core import diff, follow, live
 from tiltd.core import graph as graphs
 from tiltd.model import events
 from tiltd.model.actions import (
@@ -18,14 +18,17 @@ from tiltd.model.actions import (
     Apply,
     Connect,
     Delete,
+    Deploy,
     EnsureImage,
     LoadTiltfile,
     Look,
     ReadInputs,
     RunCommand,
     Serve,
+    Undeploy,
 )
-from tiltd.model.names import ImageName, ResourceName
+from tiltd.model.desired import JSON
+from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
@@ -38,8 +41,10 @@ from tiltd.ports import (
     PermanentError,
     Phase,
     Processes,
+    Reader,
     Tiltfiles,
 )
+from tiltd.runtime import deploying
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -65,6 +70,7 @@ class Outside:
     inputs: Inputs
     images: Images
     processes: Processes
+    printed: Reader
     clusters: Callable[[str], Cluster]
 
 
@@ -127,6 +133,10 @@ class Worker:
                 return await self._apply(action, phase)
             case Delete():
                 return await self._delete(action, phase)
+            case Deploy():
+                return await self._deploy(action, phase)
+            case Undeploy():
+                return await self._undeploy(action, phase)
             case RunCommand():
                 return await self._run(action)
             case Serve():
@@ -214,6 +224,9 @@ class Worker:
         for name, manifest in state.graph.manifests.items():
             if image in manifest.images:
                 return self._logs.writer(state.graph.resource_of[name], f"build/{image}")
+        for resource in state.graph.resources.values():
+            if image in graphs.deployed_images(resource):
+                return self._logs.writer(resource.name, f"build/{image}")
         return self._logs.writer("", f"build/{image}")
 
     async def _apply(self, action: Apply, phase: Phase) -> tuple[events.Event, ...]:
@@ -238,6 +251,61 @@ class Worker:
         await self._connected().delete((action.body,), action.timeout)
         self._logs.writer(resource, "delete").write(f"{name}: deleted\n")
         return (events.ObjectRemoved(name),)
+
+    async def _deploy(self, action: Deploy, phase: Phase) -> tuple[events.Event, ...]:
+        phase("apply")
+        log = self._logs.writer(action.resource, "apply")
+        with deploying.in_context(self._spec, action.command) as command:
+            code, text = await self._within(
+                action.timeout, self._outside.processes.capture(command, self._spec.env, log)
+            )
+        if code != 0:
+            raise PermanentError(_command_failed(action.resource, code, "deploys"))
+        printed = await self._pool.run(self._outside.printed, text)
+        self._logs.scrub(printed.secrets)
+        objects = await self._with_uids(action.resource, printed.objects)
+        for body in objects:
+            log.write(f"{live.object_id(body)}: applied\n")
+        now = self._clock.now()
+        return (events.ResourceDeployed(action.resource, action.key, objects, now),)
+
+    async def _within(self, seconds: float, work: Awaitable[tuple[int, str]]) -> tuple[int, str]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await work
+        except TimeoutError as error:
+            message = f"the command was stopped after {seconds:g}s"
+            hint = "give it more time with update_settings(k8s_upsert_timeout_secs=…)"
+            raise PermanentError(Problem(Code.COMMAND, message, hint=hint)) from error
+
+    async def _with_uids(
+        self, resource: ResourceName, objects: tuple[JSON, ...]
+    ) -> tuple[JSON, ...]:
+        """The objects as the cluster has them, where the command does not tell their uids."""
+        namespace = self._store.state.kube_context.namespace
+        bare = [body for body in objects if not live.uid(body)]
+        if not bare:
+            return objects
+        scopes = frozenset(follow.deployed_scope(body, namespace) for body in bare)
+        found = {f.id: f.body for f in await self._connected().look(scopes)}
+        known = [body if live.uid(body) else _found(found, body, namespace) for body in objects]
+        missing = [live.object_id(b) for b, k in zip(objects, known, strict=True) if k is None]
+        if missing:
+            message = f"the command of {resource} printed {missing[0]}, which the cluster has not"
+            hint = "print what was applied: its output ends well with kubectl get -o yaml"
+            raise PermanentError(Problem(Code.COMMAND, message, hint=hint))
+        return tuple(body for body in known if body is not None)
+
+    async def _undeploy(self, action: Undeploy, phase: Phase) -> tuple[events.Event, ...]:
+        phase("delete")
+        log = self._logs.writer(action.resource, "delete")
+        with deploying.in_context(self._spec, action.command) as command:
+            run = self._outside.processes.capture(command, self._spec.env, log)
+            code, text = await self._within(action.timeout, run)
+        log.write(text)
+        if code != 0:
+            raise PermanentError(_command_failed(action.resource, code, "removes"))
+        return (events.ResourceUndeployed(action.resource),)
 
     async def _tell(
         self, action: Apply, before: Mapping[str, object] | None, *, recreated: bool, log: Log
@@ -275,7 +343,13 @@ class Worker:
         return ()
 
 
-def _command_failed(resource: ResourceName, code: int) -> Problem:
+def _found(known: Mapping[ObjectId, JSON], body: JSON, namespace: str) -> JSON | None:
+    name = live.find(known, body, namespace)
+    return None if name is None else known[name]
+
+
+def _command_failed(resource: ResourceName, code: int, does: str = "") -> Problem:
     ended = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
-    message = f"the command of {resource} {ended}"
+    which = f"the command that {does} {resource}" if does else f"the command of {resource}"
+    message = f"{which} {ended}"
     return Problem(Code.COMMAND, message, hint="its output is in the log above")

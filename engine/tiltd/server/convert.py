@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from tilt_api.v1 import tilt_pb2 as pb
+from tiltd.core import graph as graphs
 from tiltd.core import judge, limits, naming
 from tiltd.core.health.events import Event
 from tiltd.core.reconcile import reconcile
@@ -195,6 +196,8 @@ class Converter:
                     target.key = applied.key
                     target.reused = "" if applied.changed else "cluster"
                 return target
+            case graph.DeployNode(resource=resource):
+                return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
             case graph.CommandNode(resource=resource):
                 return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
             case graph.ServeNode(resource=resource):
@@ -298,12 +301,16 @@ def resources_of(name: NodeName, s: State) -> Iterable[ResourceName]:
                 s.graph.resource_of[i]
                 for i, m in s.graph.manifests.items()
                 if image.name in m.images
-            ]
+            ] + [n for n, r in s.graph.resources.items() if image.name in graphs.deployed_images(r)]
             above = [n for n in s.graph.dependents.get(name, ()) if n.startswith("image/")]
             return {*users, *(r for n in above for r in resources_of(n, s))}
         case graph.ObjectNode(resource=resource):
             return (resource,)
-        case graph.CommandNode(resource=owner) | graph.ServeNode(resource=owner):
+        case (
+            graph.DeployNode(resource=owner)
+            | graph.CommandNode(resource=owner)
+            | graph.ServeNode(resource=owner)
+        ):
             return (owner.name,)
         case graph.ResourceNode(resource=owner):
             return (owner.name,)
@@ -352,6 +359,8 @@ def _done(name: NodeName, s: State) -> bool:
             return naming.ready(image.name, s)
         case graph.ObjectNode(manifest=manifest):
             return manifest.id in s.applied or manifest.id in s.removed
+        case graph.DeployNode(resource=resource):
+            return resource.name in s.deployed or s.resources[resource.name].undeployed
         case graph.CommandNode(resource=resource):
             return bool(s.resources[resource.name].command_done)
         case graph.ServeNode(resource=resource):

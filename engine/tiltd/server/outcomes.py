@@ -10,7 +10,7 @@ from tiltd.core import removing
 from tiltd.core.removing import Fate
 from tiltd.model import graph
 from tiltd.model.actions import Work
-from tiltd.model.names import NodeName, ResourceName
+from tiltd.model.names import NodeName, ResourceName, deploy_node
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Attempt, AttemptOutcome, Progress, State
@@ -62,7 +62,11 @@ def _shown(name: NodeName, s: State) -> str:
             return image.name
         case graph.ObjectNode(manifest=manifest):
             return str(manifest.id)
-        case graph.CommandNode(resource=owner) | graph.ServeNode(resource=owner):
+        case (
+            graph.DeployNode(resource=owner)
+            | graph.CommandNode(resource=owner)
+            | graph.ServeNode(resource=owner)
+        ):
             return owner.name
         case graph.ResourceNode() | None:
             return name
@@ -83,6 +87,8 @@ def removals(s: State) -> Iterator[pb.Removal]:
 def removal_status(s: State, name: ResourceName) -> str:
     """`2 deleted, 1 kept`."""
     mine = [f.value for m, f in removing.fates(s) if s.graph.resource_of.get(m.id) == name]
+    if deploy_node(name) in s.graph.nodes:
+        mine.append(removing.undeployed(name, s).value)
     return ", ".join(f"{count} {word}" for word, count in Counter(mine).items())
 
 

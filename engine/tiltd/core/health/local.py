@@ -66,6 +66,20 @@ def serve(
     return replace(_about(name, Verdict.PROGRESSING, STABILISING, message), until=until)
 
 
+def free(name: str, exit_code: int | None) -> Finding:
+    """A process that nothing waits for (`v1alpha1.cmd`): it may run or have ended, as it likes.
+
+    Args:
+        name: of the resource.
+        exit_code: None while it runs; negative if a signal ended it.
+    """
+    if exit_code is None:
+        return _about(name, Verdict.HEALTHY, "cmd.running", "is running")
+    ended = {"exitCode": exit_code if exit_code >= 0 else 128 - exit_code}
+    message = f"has ended: {exits.words(ended)}" if exit_code else "has succeeded"
+    return _about(name, Verdict.HEALTHY, "cmd.ended", message)
+
+
 def compose(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
     """A Docker Compose service: it runs and its healthcheck, if it has one, passes.
 

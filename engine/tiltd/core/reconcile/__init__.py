@@ -8,7 +8,7 @@ they don't know each other.
 
 from typing import assert_never
 
-from tiltd.core.reconcile import images, local, objects, removal, resources, sources
+from tiltd.core.reconcile import deploys, images, local, objects, removal, resources, sources
 from tiltd.core.reconcile import session as sessions
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Done
@@ -16,7 +16,9 @@ from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName
 from tiltd.model.state import Mode, State
 
 
-def reconcile(name: NodeName, s: State, now: float) -> Decision:  # noqa: C901 - a table of nodes
+def reconcile(  # noqa: C901, PLR0911 - a table of nodes
+    name: NodeName, s: State, now: float
+) -> Decision:
     """The decision for a node.
 
     Args:
@@ -37,6 +39,8 @@ def reconcile(name: NodeName, s: State, now: float) -> Decision:  # noqa: C901 -
     if session.spec.mode is Mode.DOWN:
         if isinstance(node, graph.ObjectNode):
             return removal.reconcile(node.manifest, s, now)
+        if isinstance(node, graph.DeployNode):
+            return deploys.undeploy(node.resource, s, now)
         return Done()
     match node:
         case None:
@@ -45,6 +49,8 @@ def reconcile(name: NodeName, s: State, now: float) -> Decision:  # noqa: C901 -
             return images.reconcile(image, s, now)
         case graph.ObjectNode(manifest=manifest):
             return objects.reconcile(manifest, s, now)
+        case graph.DeployNode(resource=resource):
+            return deploys.deploy(resource, s, now)
         case graph.CommandNode(resource=resource):
             return local.command(resource, s, now)
         case graph.ServeNode(resource=resource):

@@ -8,9 +8,6 @@ from tiltd.model.desired import Manifest
 from tiltd.model.names import CLUSTER, object_node
 from tiltd.model.state import State
 
-_TIMEOUT = 120.0
-"""Seconds that a delete may take: pods have 30 to end by default, and finalizers their own."""
-
 
 def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
     """See the module."""
@@ -30,10 +27,7 @@ def _pending(manifest: Manifest, s: State, now: float) -> Decision:
     found = s.found.get(manifest.id)
     if found is None:
         return Hold("looking", "looking at what is in the cluster", on=(CLUSTER,))
-    before = removing.first(manifest, s)
-    if before:
-        named = ", ".join(str(o) for o in before[:3]) + (" …" if before[3:] else "")
-        on = tuple(object_node(o) for o in before)
-        return Hold("waiting-for-object", f"{named} must be gone first", on=on)
-    action = Delete(manifest, found, _TIMEOUT)
+    if before := removing.first(object_node(manifest.id), s):
+        return Hold("waiting-for-object", removing.must_go(before, s), on=before)
+    action = Delete(manifest, found, removing.TIMEOUT)
     return holds.unless_failed(object_node(manifest.id), action, s, now)

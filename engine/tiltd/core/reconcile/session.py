@@ -57,8 +57,7 @@ def _hopeless(s: State, now: float) -> bool:
 def _removing(s: State, session: Session, now: float) -> Decision:
     """`down` is over when nothing is left to delete; what can't be deleted holds up nothing."""
     problems = _problems(s, now)
-    fates = tuple(removing.fates(s)) if s.project is not None else ()
-    left = tuple(str(m.id) for m, fate in fates if fate is removing.Fate.PENDING)
+    left = removing.left(s) if s.project is not None else ()
     if _hopeless(s, now) or (s.project is not None and not left):
         outcome = Outcome.FAILED if problems else Outcome.HEALTHY
         return Record(SessionEnded(outcome, now, problems))
