@@ -19,7 +19,9 @@ from tilt_api.v1 import tilt_pb2 as pb
 from tilt_api.v1.tilt_pb2_grpc import TiltStub
 from tilt_api.version import VERSION
 from tiltd.model.desired import Settings
+from tiltd.model.names import NodeName, ResourceName
 from tiltd.model.problems import Code, Place, Problem
+from tiltd.model.state import State
 from tiltd.ports import PermanentError
 from tiltd.server.serve import Server
 from tiltd.server.servicer import Daemon
@@ -80,6 +82,14 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
             engine.store.close()
             engine.logs.close()
         await server.stop(0.1)
+
+
+A = ResourceName("a")
+
+
+def is_running(state: State, node: str) -> bool:
+    progress = state.progress.get(NodeName(node))
+    return progress is not None and progress.running is not None
 
 
 def settled(message: pb.WatchResponse) -> bool:
@@ -186,7 +196,9 @@ async def test_a_request_that_says_too_little_is_refused(
 async def test_a_session_can_be_stopped_and_what_it_runs_ends(served: Served) -> None:
     served.engine.tiltfiles.project = build.project(build.local("a", serve="a"))
     session = await served.start(pb.MODE_UP)
-    await served.engine.until(lambda _: "a" in served.engine.processes.running)
+    await served.engine.until(
+        lambda s: s.resources.get(A) is not None and s.resources[A].ready_once
+    )
     await served.stub.StopSession(pb.StopSessionRequest(session_id=session))
     assert (await served.watched(settled))[-1].session.outcome == pb.OUTCOME_CANCELLED
     assert served.engine.processes.stopped == ["a"]
@@ -261,7 +273,7 @@ async def test_what_runs_is_cancelled_on_request(served: Served) -> None:
     served.engine.processes.seconds["slow"] = 1000
     served.engine.tiltfiles.project = build.project(build.local("slow", "slow"))
     await served.start()
-    await served.engine.until(lambda _: "slow" in served.engine.processes.running)
+    await served.engine.until(lambda s: is_running(s, "command/slow"))
     answer = await served.stub.Cancel(pb.CancelRequest(resource="slow"))
     assert list(answer.cancelled) == ["command/slow"]
     session = (await served.watched(settled))[-1].session
