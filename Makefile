@@ -7,8 +7,8 @@ PYTEST := $(BIN)/pytest
 # Brings the cluster up and tells the rest of the line where it and kubectl are.
 WITH_CLUSTER = $(REAL) up >/dev/null && eval "$$($(REAL) env)" &&
 
-.PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx real-cluster \
-	real-cluster-down bench example clean
+.PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx compose \
+	real-cluster real-cluster-down bench example clean
 
 setup: ## The virtual environment, from constraints.txt
 	PYTHON=$(PYTHON) tools/setup.sh
@@ -45,6 +45,9 @@ base-images: engine ## localhost:5000/base/busybox:1 and localhost:5000/base/pyt
 
 buildx: engine ## The docker command line's buildx plugin, where it is missing
 	$(REAL) buildx
+
+compose: engine ## The docker command line's compose plugin, where it is missing
+	$(REAL) compose
 
 real-cluster: ## Kubernetes as plain processes; prints the kubeconfig's path
 	@$(REAL) up

@@ -1,4 +1,4 @@
-"""The commands: up, engine, down, status, env, buildx."""
+"""The commands: up, engine, down, status, env, buildx, compose."""
 
 import argparse
 import contextlib
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         "status": _status,
         "env": _env,
         "buildx": _buildx,
+        "compose": _compose,
     }
     parser = argparse.ArgumentParser(prog="python3 -m tools.realcluster", description=__doc__)
     parser.add_argument("command", choices=sorted(commands))
@@ -73,7 +74,12 @@ def _env(folders: settings.Folders) -> None:
 
 def _buildx(folders: settings.Folders) -> None:
     """Give the docker command line its buildx plugin, if it has none."""
-    engine.ensure_buildx(folders)
+    engine.ensure_plugin(folders, binaries.BUILDX)
+
+
+def _compose(folders: settings.Folders) -> None:
+    """Give the docker command line its compose plugin, if it has none."""
+    engine.ensure_plugin(folders, binaries.COMPOSE)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from pathlib import Path
 from tools.realcluster import binaries, console, packages, process, settings
 
 NAME = "dockerd"
-_PLUGIN = "docker-buildx"
 
 
 def there() -> bool:
@@ -40,8 +39,8 @@ def ensure(folders: settings.Folders) -> None:
     )
 
 
-def ensure_buildx(folders: settings.Folders) -> None:
-    """Give the docker command line its buildx plugin, if it has none.
+def ensure_plugin(folders: settings.Folders, module: binaries.Module) -> None:
+    """Give the docker command line a plugin (buildx, compose), if it has none of that name.
 
     The binary stays in the cache; a link to it goes where Docker's documentation says that a
     user's plugins are: $DOCKER_CONFIG/cli-plugins, or ~/.docker/cli-plugins.
@@ -49,12 +48,13 @@ def ensure_buildx(folders: settings.Folders) -> None:
     Raises:
         console.Failure: it can't be built, or docker does not take it.
     """
-    if process.succeeds("docker", "buildx", "version"):
+    if process.succeeds("docker", module.name, "version"):
         return
-    binary = binaries.built(folders, binaries.BUILDX) / _PLUGIN
+    program = f"docker-{module.name}"
+    binary = binaries.built(folders, module) / program
     config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    link = config / "cli-plugins" / _PLUGIN
+    link = config / "cli-plugins" / program
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(binary)
-    console.say(f"{link} -> {binary}: {process.run('docker', 'buildx', 'version').strip()}")
+    console.say(f"{link} -> {binary}: {process.run('docker', module.name, 'version').strip()}")

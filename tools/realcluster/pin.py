@@ -15,10 +15,12 @@ from pathlib import Path
 from tools.realcluster import binaries, console, process, settings, toolchain
 
 _ENV = {**toolchain.GO_ENV, "GOFLAGS": "-mod=mod"}
+_MODULES = (binaries.KUBERNETES, binaries.COREDNS, binaries.BUILDX, binaries.COMPOSE)
 _VERSIONS = {
     binaries.KUBERNETES.name: ("k8s.io/kubernetes", settings.KUBERNETES),
     binaries.COREDNS.name: ("github.com/coredns/coredns", settings.COREDNS),
     binaries.BUILDX.name: ("github.com/docker/buildx", settings.BUILDX),
+    binaries.COMPOSE.name: ("github.com/docker/compose/v2", settings.COMPOSE),
 }
 
 
@@ -54,7 +56,7 @@ def main() -> int:
     """Pin all of them; returns the exit code."""
     try:
         go = toolchain.go(settings.folders())
-        for module in (binaries.KUBERNETES, binaries.COREDNS, binaries.BUILDX):
+        for module in _MODULES:
             with console.step(f"pin {module.name}"):
                 pin(go, module)
     except console.Failure as failure:

