@@ -8,7 +8,7 @@ its reason.
 import posixpath
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tiltd.core import dockerignore
 from tiltd.model.desired import (
@@ -96,10 +96,12 @@ _EXTENSION = re.compile(r"/(\w+/Tiltfile)$")
 def _without_empty(value: Any) -> Any:
     match value:
         case dict():
-            kept = {k: _without_empty(v) for k, v in value.items()}
+            content = cast("dict[str, Any]", value)
+            kept = {k: _without_empty(v) for k, v in content.items()}
             return {k: v for k, v in kept.items() if v not in ({}, [])}
         case list():
-            return [_without_empty(v) for v in value]
+            items: list[Any] = value
+            return [_without_empty(v) for v in items]
         case _:
             return value
 
@@ -137,9 +139,10 @@ class _Normaliser:
             case str() if value == self.root or value.startswith(self.root + "/"):
                 return "$ROOT" + value.removeprefix(self.root)
             case dict():
-                return {k: self.rooted(v) for k, v in value.items()}
+                return {k: self.rooted(v) for k, v in cast("dict[str, Any]", value).items()}
             case list():
-                return [self.rooted(v) for v in value]
+                items: list[Any] = value
+                return [self.rooted(v) for v in items]
             case _:
                 return value
 

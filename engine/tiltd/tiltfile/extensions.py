@@ -87,7 +87,10 @@ def check_repository(call: str, url: str, ref: str, subpath: str) -> None:
             hint=f"leave {given}= out",
         )
     if ref.startswith("-"):
-        raise Mistake(f"{call}: ref={ref!r} is no branch, tag or commit")
+        raise Mistake(
+            f"{call}: ref={ref!r} is no branch, tag or commit",
+            hint="their names begin with no dash",
+        )
 
 
 def tiltfile(reading: Reading, module: str, pins: Pins) -> str:

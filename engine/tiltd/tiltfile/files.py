@@ -22,11 +22,12 @@ class Files:
     Args:
         main: the absolute path of the Tiltfile.
         cwd: the user's working folder, for shorter paths in messages.
+        top: the user's own Tiltfile, where `main` is an extension's.
     """
 
-    def __init__(self, main: str, cwd: str = "") -> None:
+    def __init__(self, main: str, cwd: str = "", top: str = "") -> None:
         self.main = main
-        self._cwd = cwd
+        self._near = (posixpath.dirname(top or main), cwd)
         self._running = [main]
         self._watched: dict[str, None] = {}
         self._shown: dict[str, str] = {}
@@ -72,8 +73,7 @@ class Files:
         """A path as short as it can be said: relative to the Tiltfile's or the user's folder."""
         known = self._shown.get(path)
         if known is None:
-            folders = (posixpath.dirname(self.main), self._cwd)
-            relative = (posixpath.relpath(path, f) for f in folders if f and _inside(path, f))
+            relative = (posixpath.relpath(path, f) for f in self._near if f and _inside(path, f))
             known = self._shown[path] = min((path, *relative), key=len)
         return known
 

@@ -127,7 +127,7 @@ class _Run:
         self._programs = programs
         self._pins = pins
         self._log = log
-        self._files = Files(spec.tiltfile, spec.cwd)
+        self._files = Files(spec.tiltfile, spec.cwd, self._above[0])
         self._modules: dict[str, Mapping[str, Value]] = {}
         self._predeclared: dict[str, Value] = {}
         thread = starlark.Thread(load=self._load, on_print=self._print)

@@ -53,10 +53,11 @@ def _object(name: str) -> Callable[[Reading, Arguments], Value]:
         spec = api_objects.read(api_objects.OBJECTS[name], args, reading.files)
         if name in _REFUSED:
             raise Mistake(f"{args.call}() is not supported here", hint=_REFUSED[name])
+        named = _name(args)
         _CHECKS.get(name, _unchecked)(args, spec)
         made = ApiObject(
             kind=_KINDS[name],
-            name=_name(args),
+            name=named,
             spec=spec,
             labels=args.string_map("labels"),
             annotations=args.string_map("annotations"),
