@@ -1,0 +1,1 @@
+"""Pods as containers on the Docker Engine."""

@@ -1,0 +1,1 @@
+"""HTTPS and WebSockets: the only part of the API that knows aiohttp."""
