@@ -100,7 +100,7 @@ def _without_empty(value: Any) -> Any:
             kept = {k: _without_empty(v) for k, v in content.items()}
             return {k: v for k, v in kept.items() if v not in ({}, [])}
         case list():
-            items: list[Any] = value
+            items = cast("list[object]", value)
             return [_without_empty(v) for v in items]
         case _:
             return value
@@ -141,7 +141,7 @@ class _Normaliser:
             case dict():
                 return {k: self.rooted(v) for k, v in cast("dict[str, Any]", value).items()}
             case list():
-                items: list[Any] = value
+                items = cast("list[object]", value)
                 return [self.rooted(v) for v in items]
             case _:
                 return value
