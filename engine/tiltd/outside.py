@@ -4,12 +4,16 @@ Imported by `app` in a thread once calls are answered: these modules and what th
 the daemon's start, and nobody needs them before a session begins.
 """
 
+import os
+
 from tiltd.adapters.files import Watcher
 from tiltd.adapters.images import DockerImages
 from tiltd.adapters.inputs import LocalInputs
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
 from tiltd.adapters.processes import LocalProcesses
+from tiltd.runtime import places
+from tiltd.runtime.cache import FileCache
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.threads import Pool
 from tiltd.runtime.worker import Outside
@@ -36,7 +40,8 @@ class LocalOutside:
         self._reading = Pool("reading", 1)
         self._processes = LocalProcesses()
         self._images = DockerImages(self._processes)
-        self._inputs = LocalInputs()
+        kept = places.state(os.environ)
+        self._inputs = LocalInputs(FileCache(kept and kept / "files.sqlite"))
         self.files = Watcher(lambda text: logs.writer("", "files").write(f"{text}\n", level="warn"))
         self.ports = Outside(
             tiltfiles=TiltfileLoader(self._reading),

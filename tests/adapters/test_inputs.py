@@ -11,11 +11,12 @@ from tiltd.adapters import inputs
 from tiltd.core import dockerignore
 from tiltd.model.desired import Command, CustomBuild, DockerBuild
 from tiltd.runtime import buildcontext, threads
+from tiltd.runtime.cache import FileCache
 
 
 @pytest.fixture
 async def reader() -> AsyncIterator[inputs.LocalInputs]:
-    made = inputs.LocalInputs()
+    made = inputs.LocalInputs(FileCache(None))
     yield made
     made.close()
 
@@ -79,11 +80,12 @@ async def test_a_custom_build_counts_its_deps_without_what_it_ignores(
     assert await reader.digest(build) != before
 
 
-async def test_plain_paths_may_be_missing(reader: inputs.LocalInputs, app: Path) -> None:
-    paths = (str(app / "src"), str(app / "later"))
-    before = await reader.digest_paths(paths)
+async def test_deps_may_be_missing(reader: inputs.LocalInputs, app: Path) -> None:
+    deps = (str(app / "src"), str(app / "later"))
+    build = CustomBuild(Command(("make",), str(app)), deps)
+    before = await reader.digest(build)
     write(app / "later", "x")
-    assert await reader.digest_paths(paths) != before
+    assert await reader.digest(build) != before
 
 
 async def test_a_missing_context_is_a_users_error(reader: inputs.LocalInputs, app: Path) -> None:
@@ -109,29 +111,11 @@ async def test_a_file_that_keeps_changing_may_come_to_rest(
         write(app / "src" / "main.py", f"print({os.urandom(2).hex()!r})" * (1 + os.urandom(1)[0]))
         return read(handle, size)
 
-    reader = inputs.LocalInputs()
+    reader = inputs.LocalInputs(FileCache(None))
     monkeypatch.setattr(os, "read", meddling)
     with pytest.raises(ports.TransientError, match="keeps changing"):
         await reader.digest(docker(app, only=("src",)))
     reader.close()
-
-
-def test_a_digest_is_remembered_until_the_file_changes(app: Path) -> None:
-    cache, file = inputs.MemoryCache(), app / "notes.md"
-    cache.put("notes", file.stat(), b"digest")
-    assert cache.get("notes", file.stat()) == b"digest"
-    assert cache.get("other", file.stat()) is None
-    file.write_text("other notes")
-    assert cache.get("notes", file.stat()) is None
-
-
-def test_the_memory_forgets_the_oldest(app: Path) -> None:
-    cache, status = inputs.MemoryCache(most=4), (app / "notes.md").stat()
-    for number in range(5):
-        cache.put(str(number), status, b"digest")
-    assert [cache.get(str(number), status) is not None for number in range(5)] == [
-        False, False, True, True, True,
-    ]  # fmt: skip
 
 
 async def test_a_digest_that_nobody_waits_for_stops_between_two_files(app: Path) -> None:
@@ -139,7 +123,7 @@ async def test_a_digest_that_nobody_waits_for_stops_between_two_files(app: Path)
         write(app / f"f{number}", "x")
     begun, go = threading.Event(), threading.Event()
 
-    class Waiting(inputs.MemoryCache):
+    class Waiting(FileCache):
         asked = 0
 
         def get(self, path: str, status: os.stat_result) -> bytes | None:
@@ -148,7 +132,7 @@ async def test_a_digest_that_nobody_waits_for_stops_between_two_files(app: Path)
             go.wait(10)
             return super().get(path, status)
 
-    cache = Waiting()
+    cache = Waiting(None)
     reader = inputs.LocalInputs(cache)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(reader.digest(docker(app)))

@@ -1,62 +1,32 @@
-"""Digests of the files that builds and local resources depend on: `ports.Inputs`.
+"""Digests of the files that builds depend on: `ports.Inputs`.
 
 The digest of a Docker build is exactly that of the entries which its builder will be sent, so the
 two can be compared.  The Dockerfile's text and the other options are keyed beside it.
 
 Reading runs in a few threads, and stops between two files once nobody waits for it.  Digests of
-contents are remembered by path, inode, size and both times, so that asking again costs one `stat`
-a file.  Here the memory ends with the daemon; one on disk has the same face
-(`buildcontext.DigestCache`).
+contents are remembered by path, inode, size and both times (`runtime.cache`), so that asking again
+costs one `stat` a file, also for the next daemon.
 """
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 
-from tiltd.core import dockerignore
 from tiltd.model.desired import CustomBuild, DockerBuild
-from tiltd.runtime import buildcontext, ignores, threads
+from tiltd.runtime import buildcontext, cache, ignores, threads
 
 _READERS = 2
-_MOST = 500_000
-
-
-class MemoryCache:
-    """Digests by path and identity; safe in any thread.
-
-    Args:
-        most: entries to keep; when there are more, the oldest half goes.
-    """
-
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
-        self._known: dict[str, tuple[tuple[int, int, int, int], bytes]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, path: str, status: os.stat_result) -> bytes | None:
-        """The digest of the file's content, or None."""
-        known = self._known.get(path)
-        return known[1] if known is not None and known[0] == _identity(status) else None
-
-    def put(self, path: str, status: os.stat_result, digest: bytes) -> None:
-        """Remember a digest."""
-        with self._lock:
-            if len(self._known) >= self._most:
-                newest = list(self._known.items())[self._most // 2 :]
-                self._known = dict(newest)
-            self._known[path] = _identity(status), digest
 
 
 class LocalInputs:
     """Reads this machine's files; must be closed.
 
     Args:
-        cache: digests of files that haven't changed.
+        known: digests of files that haven't changed; closed with this.
     """
 
-    def __init__(self, cache: buildcontext.DigestCache | None = None) -> None:
-        self._cache = MemoryCache() if cache is None else cache
+    def __init__(self, known: cache.FileCache) -> None:
+        self._cache = known
         self._pool = threads.Pool("inputs", _READERS)
 
     async def digest(self, build: DockerBuild | CustomBuild) -> str:
@@ -69,7 +39,9 @@ class LocalInputs:
         match build:
             case DockerBuild():
                 return await self._run(
-                    lambda: buildcontext.entries(build.context, ignores.of_docker_build(build)[0])
+                    lambda: buildcontext.entries(
+                        build.context, ignores.of_docker_build(build).filter
+                    )
                 )
             case CustomBuild():
                 return await self._run(
@@ -80,21 +52,10 @@ class LocalInputs:
             case _:
                 assert_never(build)
 
-    async def digest_paths(self, paths: Sequence[str]) -> str:
-        """Likewise for plain files and folders; missing ones count as such.
-
-        Raises:
-            PermanentError: something can't be read.
-            TransientError: it changed while it was read.
-        """
-        everything = dockerignore.ContextFilter()
-        return await self._run(
-            lambda: buildcontext.path_entries((path, everything) for path in paths)
-        )
-
     def close(self) -> None:
         """Abandon what is being read."""
         self._pool.close()
+        self._cache.close()
 
     async def _run(self, entries: Callable[[], Iterable[buildcontext.Entry]]) -> str:
         unwanted = threading.Event()
@@ -104,6 +65,8 @@ class LocalInputs:
                 return buildcontext.digest(_while_wanted(entries(), unwanted), self._cache)
             except buildcontext.ContextError as error:
                 raise ignores.translated(error) from error
+            finally:
+                self._cache.flush()
 
         try:
             return await self._pool.run(read)
@@ -122,7 +85,3 @@ def _while_wanted(
         if unwanted.is_set():
             raise _UnwantedError
         yield entry
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
