@@ -22,11 +22,20 @@ ENV = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
-async def runner() -> AsyncIterator[processes.LocalProcesses]:
+def started() -> Callable[[], list[psutil.Process]]:
+    """The children that the test has; what others have started for all tests may go on."""
+    before = set(psutil.Process().children())
+    return lambda: [child for child in psutil.Process().children() if child not in before]
+
+
+@pytest.fixture
+async def runner(
+    started: Callable[[], list[psutil.Process]],
+) -> AsyncIterator[processes.LocalProcesses]:
     made = processes.LocalProcesses()
     yield made
     await made.close()
-    assert psutil.Process().children() == []
+    assert started() == []
 
 
 @pytest.fixture
@@ -203,12 +212,14 @@ async def test_a_background_child_does_not_hold_up_the_end_and_goes_on_logging(
     await log.shows("later")
 
 
-async def test_closing_ends_what_was_left_in_the_background(log: Logged) -> None:
+async def test_closing_ends_what_was_left_in_the_background(
+    log: Logged, started: Callable[[], list[psutil.Process]]
+) -> None:
     runner = processes.LocalProcesses()
     await runner.run(sh("sleep 1000 & echo $!"), ENV, log)
     await runner.close()
     await gone(int(log.text))
-    assert psutil.Process().children() == []
+    assert started() == []
 
 
 async def test_output_without_an_end_of_line_takes_little_memory(
@@ -268,10 +279,12 @@ async def _all_gone(pids: list[int]) -> None:
         await gone(pid)
 
 
-async def test_a_guardian_that_was_killed_is_replaced_and_knows_all_groups(log: Logged) -> None:
+async def test_a_guardian_that_was_killed_is_replaced_and_knows_all_groups(
+    log: Logged, started: Callable[[], list[psutil.Process]]
+) -> None:
     guardian = process_group.Guardian()
     one = process_group.start(("sleep", "1000"), "/", ENV, log, guardian)
-    (shell,) = (child for child in psutil.Process().children() if child.pid != one.pid)
+    (shell,) = (child for child in started() if child.pid != one.pid)
     shell.send_signal(signal.SIGKILL)
     await gone(shell.pid)
     two = process_group.start(("sleep", "1000"), "/", ENV, log, guardian)

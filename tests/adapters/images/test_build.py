@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import threading
 from pathlib import Path
 
@@ -102,7 +103,8 @@ async def test_an_image_of_another_platform_is_no_hit(workshop: Workshop) -> Non
 
 
 async def test_output_comes_line_by_line_while_the_build_runs(workshop: Workshop) -> None:
-    action = workshop.action("RUN echo first line; sleep 2; echo last line")
+    new = secrets.token_hex()  # a step that the builder still has would print nothing
+    action = workshop.action(f"RUN : {new}; echo first line; sleep 2; echo last line")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(workshop.ensure(action))
         await workshop.log.until("\nfirst line\n")
