@@ -7,7 +7,7 @@ request or half-written file behind.  The `env` of a session stands for `os.envi
 read no other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,20 +98,21 @@ class Inputs(Protocol):
         """SHA-256 (hex) over every file's path, mode and content, after all ignores."""
         ...
 
-    async def digest_paths(self, paths: Sequence[str]) -> str:
-        """Likewise for plain files and folders (the `deps` of a local resource)."""
-        ...
+
+Check = Callable[[], Awaitable[None]]
+"""Awaited when an image has been built, before it goes anywhere; raises if it must not."""
 
 
 class Images(Protocol):
     """Docker Engine, builders and registries."""
 
     async def ensure(
-        self, action: EnsureImage, spec: SessionSpec, log: Log, phase: Phase
+        self, action: EnsureImage, spec: SessionSpec, log: Log, phase: Phase, check: Check
     ) -> ImageReady:
         """Find the image in the engine, then in the registry; else build it, then push it.
 
-        The phases are `find`, `build`, `push`.
+        The phases are `find`, `build`, `push`.  Of what was built but does not pass `check`
+        nothing is left under the key's tag.
         """
         ...
 
@@ -183,7 +184,10 @@ class Cluster(Protocol):
         ...
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
-        """Delete and wait until gone, with the pods of workloads; what is not there is no error."""
+        """Delete and wait until gone, with the pods of workloads; what is not there is no error.
+
+        A body with a uid means that object: another one of its name stays.
+        """
         ...
 
     def follow(self, scopes: frozenset[Scope], listener: ClusterListener) -> None:

@@ -45,7 +45,12 @@ class FakeImages:
         self._faults = dict(faults or {})
 
     async def ensure(
-        self, action: EnsureImage, spec: SessionSpec, log: ports.Log, phase: ports.Phase
+        self,
+        action: EnsureImage,
+        spec: SessionSpec,
+        log: ports.Log,
+        phase: ports.Phase,
+        check: ports.Check,
     ) -> ImageReady:
         del spec  # nothing here depends on an environment
         phase("find")
@@ -57,6 +62,11 @@ class FakeImages:
         if not found:
             phase("build")
             await self._build(action, log)
+            try:
+                await check()
+            except Exception:
+                self.engine.discard(refs.local)
+                raise
         if refs.push:
             phase("push")
             await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from tiltd import ports
 from tiltd.model.desired import Command, CustomBuild, DockerBuild, Probe, Project
@@ -43,10 +43,6 @@ class FakeInputs:
         await asyncio.sleep(self.seconds)
         self.reads.append(folder)
         return self.contents[folder]
-
-    async def digest_paths(self, paths: Sequence[str]) -> str:
-        await asyncio.sleep(0)
-        return ",".join(self.contents[p] for p in paths)
 
 
 class FakeProcesses:

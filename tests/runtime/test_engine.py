@@ -1,6 +1,7 @@
 """The whole engine around fakes, in virtual time: desired in, the state of the world out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +9,16 @@ import pytest
 
 from tests.builders import project as build
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.images import FakeImages
+from tests.fakes.local import FakeInputs
 from tests.runtime.world import World, world
-from tiltd.model.desired import DockerBuild, PodReadiness, Settings
+from tiltd import ports
+from tiltd.model.actions import EnsureImage
+from tiltd.model.desired import Command, CustomBuild, DockerBuild, PodReadiness, Settings
 from tiltd.model.events import FilesChanged, Triggered
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.problems import Code, Place, Problem
-from tiltd.model.state import Mode, Outcome
+from tiltd.model.state import ImageReady, Mode, Outcome, SessionSpec
 from tiltd.ports import PermanentError, TransientError
 
 Obj = dict[str, Any]
@@ -483,3 +488,68 @@ async def test_a_resource_can_wait_for_a_local_one(engine: World) -> None:
     assert (await engine.ci(build.project(first, conf))).outcome is Outcome.HEALTHY
     assert engine.processes.ran == ["first"]
     assert engine.cluster.applied == ["ConfigMap/conf"]
+
+
+class Busy(FakeImages):
+    """While it builds, somebody writes into the folder."""
+
+    def __init__(self, inputs: FakeInputs, *contents: str) -> None:
+        super().__init__()
+        self.left, self._inputs = list(contents), inputs
+
+    async def ensure(
+        self,
+        action: EnsureImage,
+        spec: SessionSpec,
+        log: ports.Log,
+        phase: ports.Phase,
+        check: ports.Check,
+    ) -> ImageReady:
+        async def after() -> None:
+            if self.left:
+                self._inputs.contents["/src/img"] = self.left.pop(0)
+            await check()
+
+        return await super().ensure(action, spec, log, phase, after)
+
+
+@asynccontextmanager
+async def writing(*contents: str) -> AsyncGenerator[World]:
+    async with world(lambda inputs: Busy(inputs, *contents)) as made:
+        controls_deployments(made.cluster)
+        yield made
+
+
+async def test_files_that_change_during_the_build_are_built_again_under_their_own_key() -> None:
+    async with writing("other") as engine:
+        web = build.kubernetes("web", build.deployment("web", "img"))
+        ended = await engine.ci(build.project(web, images=[build.image("img")]))
+        assert ended.outcome is Outcome.HEALTHY
+        assert engine.images.built == ["img", "img"]
+        made = engine.state.images[ImageName("img")]
+        assert made.inputs == "other"
+        assert made.ready is not None
+        assert engine.images.engine == {made.ready.refs.local}, "nothing under the first key's tag"
+        assert "files of img changed while it was being built: building it again" in engine.text(
+            "web"
+        )
+
+
+async def test_files_that_never_come_to_rest_are_told_and_hold_nothing_up() -> None:
+    async with writing("1", "2", "3", "4", "5") as engine:
+        web = build.kubernetes("web", build.deployment("web", "img"))
+        ended = await engine.ci(build.project(web, images=[build.image("img")]))
+        assert ended.outcome is Outcome.HEALTHY
+        assert engine.images.built == ["img"] * 3
+        assert "leave out with .dockerignore" in engine.text("web")
+
+
+async def test_what_a_custom_builds_command_writes_itself_is_no_reason_to_run_it_again() -> None:
+    async with writing("other") as engine:
+        web = build.kubernetes("web", build.deployment("web", "img"))
+        command = CustomBuild(Command(("make",), "/src/img"), deps=("/src/img",))
+        image = replace(build.image("img"), build=command)
+        ended = await engine.ci(build.project(web, images=[image]))
+        assert ended.outcome is Outcome.HEALTHY
+        assert engine.images.built == ["img"]
+        assert "name in ignore= what the command itself writes" in engine.text("web")

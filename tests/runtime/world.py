@@ -49,12 +49,13 @@ class FakeContexts:
 class World:
     """All parts of a daemon but its server."""
 
-    def __init__(self) -> None:
+    def __init__(self, images: Callable[[FakeInputs], FakeImages] | None = None) -> None:
         self.clock = Clock(EPOCH)
         self.store = Store()
         self.logs = LogStore(clock=self.clock.now)
         self.tiltfiles, self.inputs = FakeTiltfiles(), FakeInputs()
-        self.images, self.processes = FakeImages(), FakeProcesses(self.clock)
+        self.images = images(self.inputs) if images else FakeImages()
+        self.processes = FakeProcesses(self.clock)
         self.cluster = FakeCluster("shop", epoch=EPOCH)
         self.connections = 0
         outside = Outside(
@@ -138,8 +139,10 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncGenerator[World]:
-    made = World()
+async def world(
+    images: Callable[[FakeInputs], FakeImages] | None = None,
+) -> AsyncGenerator[World]:
+    made = World(images)
     async with running(
         worker=made.worker.run(), controller=made.controller.run(), sessions=made.sessions.run()
     ):

@@ -45,10 +45,10 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return replace(s, cluster=info)
         case events.Looked(scopes=scopes, found=found):
             return replace(s, looked=s.looked | scopes, found={**s.found, **found})
-        case events.InputsRead(image=name, generation=generation, digest=digest):
-            return _with_image(s, name, inputs=digest, inputs_generation=generation)
+        case events.InputsRead():
+            return _inputs_read(s, event)
         case events.ImageBuilt(image=name, ready=ready):
-            return _with_image(s, name, ready=ready)
+            return _with_image(s, name, ready=ready, moves=0)
         case events.ObjectApplied():
             return _applied(s, event)
         case events.ObjectRemoved(id=name):
@@ -315,6 +315,17 @@ def _triggered(s: State, name: ResourceName) -> State:
         replace(s, progress=progress), name, triggered=True, generation=generation, judged=False
     )
     return _activate(s)
+
+
+def _inputs_read(s: State, event: events.InputsRead) -> State:
+    known = s.images.get(event.image, state.ImageState())
+    return _with_image(
+        s,
+        event.image,
+        inputs=event.digest,
+        inputs_generation=event.generation,
+        moves=known.moves + 1 if event.moved else known.moves,
+    )
 
 
 def _with_image(s: State, name: ImageName, **changes: object) -> State:

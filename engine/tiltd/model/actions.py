@@ -77,12 +77,14 @@ class EnsureImage:
 
     Args:
         bases: the references of this project's images that its Dockerfile names.
+        inputs: digest of the files that the key is made of.
     """
 
     image: Image
     key: str
     refs: ImageRefs
     bases: Mapping[ImageName, str]
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

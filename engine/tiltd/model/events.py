@@ -89,11 +89,16 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class InputsRead:
-    """The files of an image's build were digested."""
+    """The files of an image's build were digested.
+
+    Args:
+        moved: they changed while the image was being built, so what was built is of no use.
+    """
 
     image: ImageName
     generation: int
     digest: str
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,11 +176,13 @@ class ImageState:
     Args:
         generation: counts changes to its files.
         inputs: digest of its files at `inputs_generation`.
+        moves: how many builds in a row were for nothing, because its files changed meanwhile.
     """
 
     generation: int = 1
     inputs: str = ""
     inputs_generation: int = 0
+    moves: int = 0
     ready: ImageReady | None = None
 
 

@@ -4,6 +4,7 @@ The key of an image and the stream that its builder gets must cover the same fil
 their filter, and the translation of what goes wrong, from here.  Reads files: call it in a thread.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiltd import ports
@@ -13,15 +14,30 @@ from tiltd.model.problems import Code, Place, Problem
 from tiltd.runtime import buildcontext
 
 
-def of_docker_build(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str]:
-    """The filter of a context, and the ignore file that it comes from (empty for none).
+@dataclass(frozen=True, slots=True)
+class Ignores:
+    """What a build leaves out of its context.
+
+    Args:
+        filter: of the ignore file, `ignore=` and `only=` together.
+        file: the ignore file; empty if there is none.
+        text: what is in it.
+    """
+
+    filter: dockerignore.ContextFilter
+    file: str = ""
+    text: str = ""
+
+
+def of_docker_build(build: DockerBuild) -> Ignores:
+    """The filter of a context, and where it comes from.
 
     Raises:
         PermanentError: the ignore file, or a pattern, can't be read.
     """
     text, source = "", ""
     for name in dockerignore.file_names(build.context, None if build.inline else build.dockerfile):
-        content = _read(Path(name))
+        content = read(Path(name))
         if content is not None:
             text, source = content.decode(errors="surrogateescape"), name
             break
@@ -31,7 +47,7 @@ def of_docker_build(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str
         )
     except dockerignore.InvalidPatternError as error:
         raise _invalid(error, source) from error
-    return found, source
+    return Ignores(found, source, text)
 
 
 def of_custom_build(build: CustomBuild, dep: str) -> dockerignore.ContextFilter:
@@ -52,7 +68,7 @@ def translated(
     error: buildcontext.ContextError,
 ) -> ports.TransientError | ports.PermanentError:
     """What the engine does about a context that can't be used."""
-    problem = Problem(Code.INPUT, f"{error.path}: {error.reason}", hint=error.hint)
+    problem = Problem(Code.INPUT, error.reason, place=Place(error.path), hint=error.hint)
     if isinstance(error, buildcontext.ContextChangedError):
         return ports.TransientError(problem)
     return ports.PermanentError(problem)
@@ -69,7 +85,12 @@ def _invalid(error: dockerignore.InvalidPatternError, source: str) -> ports.Perm
     )
 
 
-def _read(file: Path) -> bytes | None:
+def read(file: Path) -> bytes | None:
+    """The content of an ignore file; None if there is none.
+
+    Raises:
+        PermanentError: it can't be read.
+    """
     try:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -31,7 +31,7 @@ from tiltd.model.desired import JSON
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
-from tiltd.model.state import SessionSpec
+from tiltd.model.state import ImageState, SessionSpec
 from tiltd.ports import (
     Cluster,
     Contexts,
@@ -44,7 +44,7 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying
+from tiltd.runtime import deploying, moving
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -214,9 +214,21 @@ class Worker:
         return (events.InputsRead(action.image.name, action.generation, digest),)
 
     async def _ensure(self, action: EnsureImage, phase: Phase) -> tuple[events.Event, ...]:
-        log = self._image_log(action.image.name)
-        ready = await self._outside.images.ensure(action, self._spec, log, phase)
-        return (events.ImageBuilt(action.image.name, ready),)
+        name = action.image.name
+        log = self._image_log(name)
+        known = self._store.state.images.get(name, ImageState())
+
+        async def check() -> None:
+            digest = await self._outside.inputs.digest(action.image.build)
+            if digest != action.inputs and moving.useless(action.image, known.moves, log):
+                raise moving.MovedError(digest)
+
+        try:
+            ready = await self._outside.images.ensure(action, self._spec, log, phase, check)
+        except moving.MovedError as moved:
+            news = events.InputsRead(name, known.inputs_generation, moved.digest, moved=True)
+            return (news,)
+        return (events.ImageBuilt(name, ready),)
 
     def _image_log(self, image: ImageName) -> Log:
         """An image's lines go under the first resource that deploys it."""

@@ -14,10 +14,16 @@ from tiltd.model.problems import Code
 from tiltd.model.state import ImageReady
 
 
+async def nothing_moved() -> None:
+    """A check that everything passes."""
+    await asyncio.sleep(0)
+
+
 class World(Protocol):
     """An engine, a registry, and images that can be asked for; each action is a new image."""
 
     phases: list[str]
+    check: ports.Check
 
     async def ensure(self, action: EnsureImage) -> ImageReady: ...
     def good(self, *, push: bool = True) -> EnsureImage: ...
@@ -33,7 +39,33 @@ class World(Protocol):
     def drop_from_registry(self, action: EnsureImage) -> None: ...
 
 
+class _MovedError(Exception):
+    """What a check says."""
+
+
 class ImagesContract:
+    async def test_what_does_not_pass_its_check_is_not_there(self, world: World) -> None:
+        async def moved() -> None:
+            await asyncio.sleep(0)
+            raise _MovedError
+
+        action = world.good()
+        world.check = moved
+        with pytest.raises(_MovedError):
+            await world.ensure(action)
+        assert not world.engine_has(action)
+        assert not world.registry_has(action)
+
+    async def test_what_is_there_already_is_not_checked(self, world: World) -> None:
+        async def never() -> None:
+            await asyncio.sleep(0)
+            raise AssertionError("only what is built can have moved")
+
+        action = world.good()
+        await world.ensure(action)
+        world.check = never
+        assert (await world.ensure(action)).reused == "registry"
+
     async def test_a_new_image_is_built_and_pushed(self, world: World) -> None:
         action = world.good()
         ready = await world.ensure(action)

@@ -266,7 +266,7 @@ def test_the_ignore_list_for_buildkit_says_what_the_filters_say(
     made = prepared(tmp_path, **options)
     patterns = dockerignore.parse(made.ignore_list())
     for name in NAMES:
-        assert patterns.matches(name) == made.filter.excludes(name), name
+        assert patterns.matches(name) == made.left_out.filter.excludes(name), name
 
 
 def test_a_sole_ignore_file_is_handed_on_as_it_is(tmp_path: Path) -> None:

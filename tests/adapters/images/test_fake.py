@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from tests.adapters.images.contract import ImagesContract
+from tests.adapters.images.contract import ImagesContract, nothing_moved
 from tests.adapters.images.logs import Lines
 from tests.fakes.images import FakeImages
 from tiltd import ports
@@ -25,13 +25,14 @@ class FakeWorld:
             holds={SLOW: asyncio.Event()}, failures={FAILING: ports.PermanentError(problem)}
         )
         self.phases: list[str] = []
+        self.check: ports.Check = nothing_moved
         self._log = Lines()
         self._spec = SessionSpec(SessionId("s"), Mode.CI, "/app/Tiltfile")
         self._numbers = itertools.count()
 
     async def ensure(self, action: EnsureImage) -> ImageReady:
         images: ports.Images = self.images
-        return await images.ensure(action, self._spec, self._log, self.phases.append)
+        return await images.ensure(action, self._spec, self._log, self.phases.append, self.check)
 
     def good(self, *, push: bool = True) -> EnsureImage:
         return self._action(ImageName("good"), push=push)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.adapters.images.contract import nothing_moved
 from tests.adapters.images.logs import Lines
 from tiltd import ports
 from tiltd.model.actions import EnsureImage, ImageRefs
@@ -34,6 +35,7 @@ class Workshop:
         self.folder = folder / "context"
         self.folder.mkdir()
         self.phases: list[str] = []
+        self.check: ports.Check = nothing_moved
         self.log = Lines()
         if host := os.environ.get("DOCKER_HOST"):
             env["DOCKER_HOST"] = host
@@ -47,7 +49,9 @@ class Workshop:
             env=self.env,
             cwd=str(self.folder.parent),
         )
-        return await self.adapter.ensure(action, spec, log or self.log, self.phases.append)
+        return await self.adapter.ensure(
+            action, spec, log or self.log, self.phases.append, self.check
+        )
 
     def action(
         self,

@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import IO
 
 from tiltd import ports
-from tiltd.core import dockerfile, dockerignore, reference
+from tiltd.core import dockerfile, reference
 from tiltd.model.desired import DockerBuild, Image
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Code, Place, Problem
-from tiltd.runtime import buildcontext
+from tiltd.runtime import buildcontext, ignores
 
 DOCKERFILE = buildcontext.DOCKERFILE
 _SPOILED = b"\xff" * 1024
@@ -47,9 +47,7 @@ class Prepared:
         build: as the Tiltfile asks for it.
         dockerfile: the text that is sent: bases replaced, no line moved.
         build_args: with those from the environment filled in.
-        filter: what is left out of the context.
-        ignore_file: where `filter` comes from, for messages; empty if there is no such file.
-        ignore_text: what is in `ignore_file`.
+        left_out: what the builder does not get of the context, and where that stands.
         place: of the Dockerfile (for an inline one: of the `docker_build` call).
     """
 
@@ -57,10 +55,8 @@ class Prepared:
     build: DockerBuild
     dockerfile: str
     build_args: Mapping[str, str]
-    filter: dockerignore.ContextFilter
-    ignore_file: str
+    left_out: ignores.Ignores
     place: Place | None
-    ignore_text: str = ""
 
     def at(self, line: int) -> Place | None:
         """A line of the Dockerfile (0: not known); inside a Tiltfile, the call's."""
@@ -76,14 +72,14 @@ class Prepared:
         try:
             return self._ignore_list()
         except buildcontext.ContextError as error:
-            raise _translated(error) from error
+            raise ignores.translated(error) from error
 
     def _ignore_list(self) -> str:
         # It must not be empty: BuildKit would go on to the context's own.
         head = "# for tiltd\n"
-        files = buildcontext.entries(self.build.context, self.filter)
+        files = buildcontext.entries(self.build.context, self.left_out.filter)
         if not (self.build.ignore or self.build.only):
-            return head + self.ignore_text
+            return head + self.left_out.text
         kept = {entry.path for entry in files}
         left_out = _left_out(self.build.context, "", kept)
         return head + "".join(f"{_literal(path)}\n" for path in left_out)
@@ -94,10 +90,10 @@ class Prepared:
         Raises:
             ContextError: the context can't be read.
         """
-        entries = buildcontext.entries(self.build.context, self.filter)
+        entries = buildcontext.entries(self.build.context, self.left_out.filter)
         visible = None
-        if not self.filter.excludes(".dockerignore"):
-            visible = _read(Path(self.build.context, ".dockerignore"))
+        if not self.left_out.filter.excludes(".dockerignore"):
+            visible = ignores.read(Path(self.build.context, ".dockerignore"))
         extra = buildcontext.builder_files(self.dockerfile.encode(), visible)
         buildcontext.write_tar(out, entries, extra)
 
@@ -139,30 +135,7 @@ def prepare(
                 hint=error.hint,
             )
         ) from error
-    excludes, ignore_file, ignore_text = _filter(build)
-    return Prepared(image, build, text, args, excludes, ignore_file, place, ignore_text)
-
-
-def _filter(build: DockerBuild) -> tuple[dockerignore.ContextFilter, str, str]:
-    names = dockerignore.file_names(build.context, None if build.inline else build.dockerfile)
-    text, source = "", ""
-    for name in names:
-        if (content := _read(Path(name))) is not None:
-            text, source = content.decode(errors="surrogateescape"), name
-            break
-    try:
-        found = dockerignore.context_filter(
-            build.context, dockerignore=text, ignore=build.ignore, only_paths=build.only
-        )
-    except dockerignore.InvalidPatternError as error:
-        raise ports.PermanentError(
-            Problem(
-                Code.INPUT,
-                f"an ignore pattern can't be read: {error}",
-                place=Place(source, error.line) if source else None,
-            )
-        ) from error
-    return found, source, text
+    return Prepared(image, build, text, args, ignores.of_docker_build(build), place)
 
 
 def _left_out(folder: str, prefix: str, kept: Collection[str]) -> Iterator[str]:
@@ -189,29 +162,13 @@ def _literal(path: str) -> str:
     return f"?{text[1:]}" if first.isspace() else text
 
 
-def _read(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ports.PermanentError(
-            Problem(
-                Code.INPUT,
-                f"{file} can't be read: {error.strerror}",
-                place=Place(str(file)),
-                hint="make it a readable file, or remove it",
-            )
-        ) from error
-
-
 @contextlib.contextmanager
-def folder(prepared: Prepared, ignores: str) -> Generator[Path]:
+def folder(prepared: Prepared, ignore_list: str) -> Generator[Path]:
     """A temporary folder with the Dockerfile, and its ignore file beside it, for BuildKit."""
     with tempfile.TemporaryDirectory(prefix="tiltd-build-") as name:
         made = Path(name)
         (made / DOCKERFILE).write_text(prepared.dockerfile)
-        (made / f"{DOCKERFILE}.dockerignore").write_bytes(os.fsencode(ignores))
+        (made / f"{DOCKERFILE}.dockerignore").write_bytes(os.fsencode(ignore_list))
         yield made
 
 
@@ -236,7 +193,7 @@ async def stream(prepared: Prepared) -> AsyncGenerator[int]:
         await writer.ended()
         # What is wrong with the context is why the builder failed; a cancelled task stays one.
         if writer.error is not None and not isinstance(sys.exception(), asyncio.CancelledError):
-            raise _translated(writer.error) from writer.error
+            raise _told(writer.error) from writer.error
 
 
 class _Writer:
@@ -271,15 +228,5 @@ class _Writer:
             sink.write(_SPOILED)
 
 
-def _translated(error: Exception) -> Exception:
-    match error:
-        case buildcontext.ContextChangedError():
-            return ports.TransientError(_problem(error))
-        case buildcontext.ContextError():
-            return ports.PermanentError(_problem(error))
-        case _:
-            return error
-
-
-def _problem(error: buildcontext.ContextError) -> Problem:
-    return Problem(Code.INPUT, error.reason, place=Place(error.path), hint=error.hint)
+def _told(error: Exception) -> Exception:
+    return ignores.translated(error) if isinstance(error, buildcontext.ContextError) else error

@@ -52,6 +52,10 @@ class Engine:
         """Give an image one more name. Raises as `image`."""
         await self._pool.run(lambda: self._engine().tag(source, target))
 
+    async def untag(self, ref: str) -> None:
+        """Take a name from its image, which goes with its last one. Raises as `image`."""
+        await self._pool.run(lambda: self._engine().untag(ref))
+
     async def push(
         self, ref: str, auth: Mapping[str, str], each: Callable[[events.Event], None]
     ) -> None:

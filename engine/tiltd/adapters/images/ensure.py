@@ -53,11 +53,16 @@ class DockerImages:
         self._tools = _Tools(processes, push_patience)
 
     async def ensure(
-        self, action: EnsureImage, spec: SessionSpec, log: ports.Log, phase: ports.Phase
+        self,
+        action: EnsureImage,
+        spec: SessionSpec,
+        log: ports.Log,
+        phase: ports.Phase,
+        check: ports.Check,
     ) -> ImageReady:
         """Find the image, or build and push it. See `ports.Images`."""
         config = dockerconfig.read(spec.env)
-        return await _Ensuring(self._tools, action, spec, config, log, phase).run()
+        return await _Ensuring(self._tools, action, spec, config, log, phase, check).run()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -108,6 +113,7 @@ class _Ensuring:
     config: dockerconfig.Config
     log: ports.Log
     phase: ports.Phase
+    check: ports.Check
 
     async def run(self) -> ImageReady:
         self.phase("find")
@@ -179,6 +185,7 @@ class _Ensuring:
         prepared = context.prepare(self.action.image, build, self.action.bases, env)
         if await self.tools.has_buildx(env):
             if await self._buildx(prepared):
+                await self.check()  # it is in the registry by now, from where we take nothing away
                 return self.ready("")
         else:
             docker = self._engine()
@@ -191,7 +198,25 @@ class _Ensuring:
                 self.config.proxy_build_args(docker.endpoint.url),
                 self.log,
             )
+        await self._checked()
         return await self.deliver()
+
+    async def _checked(self) -> None:
+        """A tag is its key: what does not pass must not be found under it by the next run."""
+        passed = False
+        try:
+            await self.check()
+            passed = True
+        finally:
+            if not passed:
+                await self._untag()
+
+    async def _untag(self) -> None:
+        ref = self.action.refs.local
+        try:
+            await self._engine().untag(ref)
+        except events.EngineError as error:
+            self.log.write(f"{ref} can't be removed: {error.message}\n", level="warn")
 
     async def _buildx(self, prepared: context.Prepared) -> bool:
         """Build by BuildKit; whether the image was pushed too."""
@@ -227,6 +252,7 @@ class _Ensuring:
 
     async def _custom_build(self, build: CustomBuild) -> ImageReady:
         refs = await custom.run(self.action, build, self.tools.processes, self.spec.env, self.log)
+        await self.check()
         made = dataclasses.replace(self, action=dataclasses.replace(self.action, refs=refs))
         if build.skips_local_docker:
             return made.ready("")

@@ -145,7 +145,7 @@ def _missing(prepared: context.Prepared, path: str, line: int) -> _Finding:
             f"{relative!r} is not in the build context {build.context}",
             "paths in COPY and ADD are relative to the context",
         )
-    if prepared.filter.excludes(relative):
+    if prepared.left_out.filter.excludes(relative):
         return _Finding(
             f"{relative!r} is in the folder {build.context}, but left out of the build context",
             _left_out_hint(prepared),
@@ -157,7 +157,7 @@ def _left_out_hint(prepared: context.Prepared) -> str:
     sources = [
         source
         for source, used in (
-            (prepared.ignore_file, bool(prepared.ignore_file)),
+            (prepared.left_out.file, bool(prepared.left_out.file)),
             ("ignore=", bool(prepared.build.ignore)),
             ("only=", bool(prepared.build.only)),
         )

@@ -55,6 +55,14 @@ class Engine:
         repository, _, tag = target.rpartition(":")
         self._call(lambda client: client.tag(source, repository, tag, force=True))
 
+    def untag(self, ref: str) -> None:
+        """Take a name from its image, which goes with its last one."""
+        try:
+            self._call(lambda client: client.remove_image(ref))
+        except events.EngineError as error:
+            if error.status != requests.codes.not_found:
+                raise
+
     def push(
         self, ref: str, auth: Mapping[str, str], request: stoppable.Request
     ) -> Iterator[events.Event]:

@@ -30,5 +30,5 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
         return Done()
     found = ((b, s.images[b].ready) for b in image.bases)
     bases = {b: ready.refs.local for b, ready in found if ready is not None}
-    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases)
+    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases, known.inputs)
     return holds.unless_failed(node, ensure, s, now)
