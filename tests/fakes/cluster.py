@@ -185,7 +185,8 @@ class FakeCluster:
             live = self._find(self._placed(_plain(body)))
             if errors := self.delete_errors[title(body)]:
                 raise errors.popleft()
-            if live is not None:
+            only = body["metadata"].get("uid")
+            if live is not None and only in {None, live["metadata"]["uid"]}:
                 self.remove(live)
 
     def follow(self, scopes: frozenset[Scope], listener: ports.ClusterListener) -> None:

@@ -191,6 +191,20 @@ async def test_deleting_waits_until_it_is_gone_and_forgives_what_is_not_there(
     assert await world.cluster.look(frozenset({world.scope("ConfigMap")})) == ()
 
 
+async def test_an_object_that_took_anothers_place_is_not_deleted_for_it(world: World) -> None:
+    first = (await world.apply(world.config_map())).body
+    await world.cluster.delete([world.config_map()], PATIENCE)
+    await world.apply(world.config_map())
+
+    await world.cluster.delete([first], PATIENCE)
+
+    (left,) = await world.cluster.look(frozenset({world.scope("ConfigMap")}))
+    assert left.body["metadata"]["uid"] != first["metadata"]["uid"]
+
+    await world.cluster.delete([left.body], PATIENCE)
+    assert await world.cluster.look(frozenset({world.scope("ConfigMap")})) == ()
+
+
 async def test_a_custom_kind_can_be_used_right_after_its_definition(world: World) -> None:
     plural, kind = "widgets", "Widget"
     group = f"{world.namespace}.example.test"

@@ -7,6 +7,9 @@ changed takes a delete and a create, except where that would lose what the objec
 Objects that are being deleted accept changes and then vanish; so an answer with a
 `deletionTimestamp` is waited out, and the object applied again.
 
+A delete that names a uid takes that object and no other: one that somebody has made in its place
+since it was listed stays.
+
 Sources: "Server-Side Apply", "API Concepts" (chunks), "Garbage Collection", kubernetes.io.
 """
 
@@ -31,7 +34,7 @@ _PAGE = "500"
 _NEW_KIND_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _DELETES = 20
-_NOT_FOUND, _GONE = 404, 410
+_NOT_FOUND, _CONFLICT, _GONE = 404, 409, 410
 _KEPT = frozenset(
     {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
 )
@@ -78,7 +81,7 @@ class Objects:
                     path = discovery.path(kind, namespace, metadata["name"])
                     pods = any(True for _ in podspec.templates(body))
                     how = "Foreground" if pods else "Background"
-                    await self._delete(path, how, seconds)
+                    await self._delete(path, how, seconds, str(metadata.get("uid") or ""))
 
         tasks = [one(body) for body in bodies]
         failures = [f for f in await asyncio.gather(*tasks, return_exceptions=True) if f]
@@ -132,16 +135,32 @@ class Objects:
             reply = await self._wire.ask(request)
         return _checked(reply)
 
-    async def _delete(self, path: str, how: str, seconds: float) -> None:
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": how}
+    async def _delete(self, path: str, how: str, seconds: float, only: str = "") -> None:
+        """Delete what is at a path; with a uid, only the object that has it."""
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": how,
+        }
+        if only:
+            options["preconditions"] = {"uid": only}
         reply = await self._wire.ask(Request("DELETE", path, {}, options, seconds=seconds))
         if reply.status == _NOT_FOUND:
+            return
+        if reply.status == _CONFLICT and only and await self._replaced(path, only, seconds):
             return
         answer = _checked(reply)
         metadata = podspec.section(answer, "metadata")
         uid = metadata.get("uid") or podspec.section(answer, "details").get("uid")
         if answer.get("kind") != "Status" or uid is None:
             await self._until_gone(path, str(uid or ""), seconds)
+
+    async def _replaced(self, path: str, uid: str, seconds: float) -> bool:
+        """Whether the object of this uid is gone, and another one may have taken its place."""
+        reply = await self._wire.ask(Request("GET", path, seconds=seconds))
+        if reply.status == _NOT_FOUND:
+            return True
+        return podspec.section(_checked(reply), "metadata").get("uid") != uid
 
     async def _until_gone(self, path: str, uid: str, seconds: float) -> None:
         pause = _FIRST_PAUSE
