@@ -243,6 +243,49 @@ LOG_LEVEL_WARN: LogLevel.ValueType  # 3
 LOG_LEVEL_ERROR: LogLevel.ValueType  # 4
 Global___LogLevel: _TypeAlias = LogLevel  # noqa: Y015
 
+class _PlannedStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlannedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlannedStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLANNED_STEP_UNSPECIFIED: _PlannedStep.ValueType  # 0
+    PLANNED_STEP_NOTHING: _PlannedStep.ValueType  # 1
+    PLANNED_STEP_BUILD: _PlannedStep.ValueType  # 2
+    PLANNED_STEP_PUSH: _PlannedStep.ValueType  # 3
+    """It is in the engine, and the registry has to have it."""
+    PLANNED_STEP_CREATE: _PlannedStep.ValueType  # 4
+    PLANNED_STEP_CHANGE: _PlannedStep.ValueType  # 5
+    PLANNED_STEP_RECREATE: _PlannedStep.ValueType  # 6
+    """Delete and create: a field changes that can't be changed."""
+    PLANNED_STEP_DELETE: _PlannedStep.ValueType  # 7
+    PLANNED_STEP_RUN: _PlannedStep.ValueType  # 8
+    """A command of the user's, which no key keeps from running."""
+    PLANNED_STEP_REFUSED: _PlannedStep.ValueType  # 9
+    """The cluster would refuse it: `problem` says why."""
+    PLANNED_STEP_UNKNOWN: _PlannedStep.ValueType  # 10
+    """Can't be told offline."""
+
+class PlannedStep(_PlannedStep, metaclass=_PlannedStepEnumTypeWrapper): ...
+
+PLANNED_STEP_UNSPECIFIED: PlannedStep.ValueType  # 0
+PLANNED_STEP_NOTHING: PlannedStep.ValueType  # 1
+PLANNED_STEP_BUILD: PlannedStep.ValueType  # 2
+PLANNED_STEP_PUSH: PlannedStep.ValueType  # 3
+"""It is in the engine, and the registry has to have it."""
+PLANNED_STEP_CREATE: PlannedStep.ValueType  # 4
+PLANNED_STEP_CHANGE: PlannedStep.ValueType  # 5
+PLANNED_STEP_RECREATE: PlannedStep.ValueType  # 6
+"""Delete and create: a field changes that can't be changed."""
+PLANNED_STEP_DELETE: PlannedStep.ValueType  # 7
+PLANNED_STEP_RUN: PlannedStep.ValueType  # 8
+"""A command of the user's, which no key keeps from running."""
+PLANNED_STEP_REFUSED: PlannedStep.ValueType  # 9
+"""The cluster would refuse it: `problem` says why."""
+PLANNED_STEP_UNKNOWN: PlannedStep.ValueType  # 10
+"""Can't be told offline."""
+Global___PlannedStep: _TypeAlias = PlannedStep  # noqa: Y015
+
 @_typing.final
 class GetInfoRequest(_message.Message):
     """--- the daemon ---"""
@@ -1547,3 +1590,246 @@ class CancelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
+
+@_typing.final
+class PlanRequest(_message.Message):
+    """--- planning ---"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TILTFILE_PATH_FIELD_NUMBER: _builtins.int
+    ARGS_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    ENV_FIELD_NUMBER: _builtins.int
+    WORKING_DIR_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
+    tiltfile_path: _builtins.str
+    """These as in StartSessionRequest."""
+    context: _builtins.str
+    namespace: _builtins.str
+    working_dir: _builtins.str
+    offline: _builtins.bool
+    """Ask neither cluster nor engine nor registry: compare with what was used last from here."""
+    @_builtins.property
+    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        tiltfile_path: _builtins.str = ...,
+        args: _abc.Iterable[_builtins.str] | None = ...,
+        context: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        env: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        working_dir: _builtins.str = ...,
+        offline: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "env", b"env", "namespace", b"namespace", "offline", b"offline", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanRequest: _TypeAlias = PlanRequest  # noqa: Y015
+
+@_typing.final
+class PlanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODES_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    context: _builtins.str
+    namespace: _builtins.str
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedNode]:
+        """Every node of the graph, in the order in which the work would be done."""
+
+    @_builtins.property
+    def log(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogLine]:
+        """What the Tiltfile printed."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]: ...
+    def __init__(
+        self,
+        *,
+        nodes: _abc.Iterable[Global___PlannedNode] | None = ...,
+        context: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        log: _abc.Iterable[Global___LogLine] | None = ...,
+        warnings: _abc.Iterable[Global___Problem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "log", b"log", "namespace", b"namespace", "nodes", b"nodes", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanResponse: _TypeAlias = PlanResponse  # noqa: Y015
+
+@_typing.final
+class PlannedNode(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    LAST_KEY_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """As in Target: image/…, object/…, command/…, serve/…, deploy/…, resource/…."""
+    name: _builtins.str
+    """For people: the image's reference, Deployment/web, a resource's name."""
+    resource: _builtins.str
+    """The first resource that it is for."""
+    step: Global___PlannedStep.ValueType
+    reason: _builtins.str
+    key: _builtins.str
+    """The digest over all its inputs; empty where it has none."""
+    last_key: _builtins.str
+    """The key that was used last; empty if that is not known."""
+    wanted: _builtins.bool
+    """It takes part: nothing is done about others."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyPart]:
+        """What goes into the key."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
+        """Of an object: the fields that change."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def problem(self) -> Global___Problem: ...
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of what it waits for."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        step: Global___PlannedStep.ValueType = ...,
+        reason: _builtins.str = ...,
+        key: _builtins.str = ...,
+        last_key: _builtins.str = ...,
+        parts: _abc.Iterable[Global___KeyPart] | None = ...,
+        changes: _abc.Iterable[Global___FieldChange] | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        problem: Global___Problem | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
+        wanted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["problem", b"problem"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "changes", b"changes", "id", b"id", "key", b"key", "last_key", b"last_key", "name", b"name", "notes", b"notes", "parts", b"parts", "problem", b"problem", "reason", b"reason", "resource", b"resource", "step", b"step", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedNode: _TypeAlias = PlannedNode  # noqa: Y015
+
+@_typing.final
+class KeyPart(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    value: _builtins.str
+    """The value, or a digest of what is long or may be secret."""
+    before: _builtins.str
+    """When the key was last used; not set: not known."""
+    changed: _builtins.bool
+    detail: _builtins.str
+    """What of it has changed: files by name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        before: _builtins.str | None = ...,
+        changed: _builtins.bool = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "before", b"before", "changed", b"changed", "detail", b"detail", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+
+Global___KeyPart: _TypeAlias = KeyPart  # noqa: Y015
+
+@_typing.final
+class FieldChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    OLD_FIELD_NUMBER: _builtins.int
+    NEW_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """spec.template.spec.containers.web.image"""
+    old: _builtins.str
+    """JSON; not set: absent. Values of Secrets are masked."""
+    new: _builtins.str
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        old: _builtins.str | None = ...,
+        new: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_new", b"_new", "_old", b"_old", "new", b"new", "old", b"old"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_new", b"_new", "_old", b"_old", "new", b"new", "old", b"old", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__new: _TypeAlias = _typing.Literal["new"]  # noqa: Y015
+    _WhichOneofArgType__new: _TypeAlias = _typing.Literal["_new", b"_new"]  # noqa: Y015
+    _WhichOneofReturnType__old: _TypeAlias = _typing.Literal["old"]  # noqa: Y015
+    _WhichOneofArgType__old: _TypeAlias = _typing.Literal["_old", b"_old"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__new) -> _WhichOneofReturnType__new | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__old) -> _WhichOneofReturnType__old | None: ...
+
+Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015

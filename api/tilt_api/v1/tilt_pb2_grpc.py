@@ -74,6 +74,11 @@ class TiltStub:
                 request_serializer=tilt__api_dot_v1_dot_tilt__pb2.CancelRequest.SerializeToString,
                 response_deserializer=tilt__api_dot_v1_dot_tilt__pb2.CancelResponse.FromString,
                 _registered_method=True)
+        self.Plan = channel.unary_unary(
+                '/tilt_api.v1.Tilt/Plan',
+                request_serializer=tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.SerializeToString,
+                response_deserializer=tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.FromString,
+                _registered_method=True)
         self.Shutdown = channel.unary_unary(
                 '/tilt_api.v1.Tilt/Shutdown',
                 request_serializer=tilt__api_dot_v1_dot_tilt__pb2.ShutdownRequest.SerializeToString,
@@ -142,6 +147,14 @@ class TiltServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Plan(self, request, context):
+        """What a `ci` would do, and why, without doing it; also beside a running session.
+        FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Shutdown(self, request, context):
         """Stops the daemon, after ending its session.
         """
@@ -191,6 +204,11 @@ def add_TiltServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=tilt__api_dot_v1_dot_tilt__pb2.CancelRequest.FromString,
                     response_serializer=tilt__api_dot_v1_dot_tilt__pb2.CancelResponse.SerializeToString,
+            ),
+            'Plan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.FromString,
+                    response_serializer=tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.SerializeToString,
             ),
             'Shutdown': grpc.unary_unary_rpc_method_handler(
                     servicer.Shutdown,
@@ -414,6 +432,33 @@ class Tilt:
             '/tilt_api.v1.Tilt/Cancel',
             tilt__api_dot_v1_dot_tilt__pb2.CancelRequest.SerializeToString,
             tilt__api_dot_v1_dot_tilt__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Plan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tilt_api.v1.Tilt/Plan',
+            tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.SerializeToString,
+            tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.FromString,
             options,
             channel_credentials,
             insecure,

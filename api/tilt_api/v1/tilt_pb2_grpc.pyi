@@ -59,6 +59,10 @@ class TiltStub:
     """Updates a resource now (also one that does not start by itself). NOT_FOUND: no such resource."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_tilt_pb2.CancelRequest, _tilt_pb2.CancelResponse]
     """Cancels what a resource is doing: its running builds, commands and applies."""
+    Plan: _grpc.UnaryUnaryMultiCallable[_tilt_pb2.PlanRequest, _tilt_pb2.PlanResponse]
+    """What a `ci` would do, and why, without doing it; also beside a running session.
+    FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+    """
     Shutdown: _grpc.UnaryUnaryMultiCallable[_tilt_pb2.ShutdownRequest, _tilt_pb2.ShutdownResponse]
     """Stops the daemon, after ending its session."""
 
@@ -85,6 +89,10 @@ class TiltAsyncStub(TiltStub):
     """Updates a resource now (also one that does not start by itself). NOT_FOUND: no such resource."""
     Cancel: _aio.UnaryUnaryMultiCallable[_tilt_pb2.CancelRequest, _tilt_pb2.CancelResponse]  # type: ignore[assignment]
     """Cancels what a resource is doing: its running builds, commands and applies."""
+    Plan: _aio.UnaryUnaryMultiCallable[_tilt_pb2.PlanRequest, _tilt_pb2.PlanResponse]  # type: ignore[assignment]
+    """What a `ci` would do, and why, without doing it; also beside a running session.
+    FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+    """
     Shutdown: _aio.UnaryUnaryMultiCallable[_tilt_pb2.ShutdownRequest, _tilt_pb2.ShutdownResponse]  # type: ignore[assignment]
     """Stops the daemon, after ending its session."""
 
@@ -156,6 +164,16 @@ class TiltServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tilt_pb2.CancelResponse, _abc.Awaitable[_tilt_pb2.CancelResponse]]:
         """Cancels what a resource is doing: its running builds, commands and applies."""
+
+    @_abc_1.abstractmethod
+    def Plan(
+        self,
+        request: _tilt_pb2.PlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tilt_pb2.PlanResponse, _abc.Awaitable[_tilt_pb2.PlanResponse]]:
+        """What a `ci` would do, and why, without doing it; also beside a running session.
+        FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+        """
 
     @_abc_1.abstractmethod
     def Shutdown(
