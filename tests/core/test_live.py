@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import project as build
 from tiltd.core import graph as graphs
 from tiltd.core import live
-from tiltd.model.desired import KubernetesTarget
+from tiltd.model.desired import SELECTORS_ONLY, KubernetesTarget
 from tiltd.model.graph import Graph
 from tiltd.model.names import ObjectId, ResourceName
 from tiltd.model.observed import Live, Uid
@@ -148,3 +148,26 @@ def test_finding(known: tuple[str, str], body: tuple[str, str], *, found: bool) 
 
 def test_bookkeeping_is_left_out() -> None:
     assert "managedFields" not in live.trimmed({"metadata": {"managedFields": []}})["metadata"]
+
+
+SELECTING = ("web", "rs", "chosen-of-ours", "unchosen", "elsewhere")
+
+
+@given(st.permutations(SELECTING), st.integers(1, len(SELECTING)))
+def test_with_selectors_only_no_other_pod_counts(order: list[str], cut: int) -> None:
+    web = build.kubernetes("web", build.deployment("web"))
+    assert isinstance(web.target, KubernetesTarget)
+    target = replace(
+        web.target, extra_pod_selectors=({"for": "web"},), discovery_strategy=SELECTORS_ONLY
+    )
+    made = graphs.build(build.project(replace(web, target=target)), "default")
+    bodies = {
+        "web": obj("Deployment", "web"),
+        "rs": obj("ReplicaSet", "rs", "web"),
+        "chosen-of-ours": pod("chosen-of-ours", "rs", **{"for": "web"}),
+        "unchosen": pod("unchosen", "rs"),
+        "elsewhere": pod("elsewhere", **{"for": "web"}),
+    }
+    first = live.adopt(Live(), made, "default", [bodies[n] for n in order[:cut]], (), {})[0]
+    found = live.adopt(first, made, "default", [bodies[n] for n in order[cut:]], (), {})[0]
+    assert found.by_resource[WEB] == {"web", "rs", "chosen-of-ours", "elsewhere"}

@@ -1,7 +1,7 @@
 """Starting and ending work, with a worker that the test steers and nothing else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,15 +9,15 @@ import pytest
 from tests.builders import project as build
 from tiltd.core import graph as graphs
 from tiltd.model import events
-from tiltd.model.actions import Action, LoadTiltfile, RunCommand, Work
-from tiltd.model.desired import Project
+from tiltd.model.actions import Action, LoadTiltfile, RunCommand
+from tiltd.model.desired import Project, Resource, Settings
 from tiltd.model.names import TILTFILE, NodeName, ResourceName, SessionId, command_node
 from tiltd.model.observed import KubeContext
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import AttemptOutcome, Mode, Outcome, SessionSpec
 from tiltd.ports import PermanentError, Phase
 from tiltd.runtime.clock import Clock
-from tiltd.runtime.controller import BOUNDS, Controller
+from tiltd.runtime.controller import Controller
 from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
 
@@ -61,14 +61,20 @@ class Hands:
 
 
 class Desk:
-    def __init__(self, bounds: Mapping[Work, int]) -> None:
+    def __init__(self, at_once: int) -> None:
         self.store, self.hands, self.clock = Store(), Hands(), Clock(1000.0)
-        self.controller = Controller(self.store, self.hands, self.clock, bounds)
+        self.controller = Controller(self.store, self.hands, self.clock)
+        self.settings = Settings(max_parallel_updates=at_once)
 
     def start(self, *names: str, parallel: bool = True) -> None:
-        resources = [build.local(n, n, allow_parallel=parallel) for n in names]
-        self.hands.project = build.project(*resources)
+        self.declare(*(build.local(n, n, allow_parallel=parallel) for n in names))
         self.store.dispatch(events.SessionStarted(SPEC, self.clock.now()))
+
+    def declare(self, *resources: Resource) -> None:
+        self.hands.project = build.project(*resources, settings=self.settings)
+
+    def reload(self) -> None:
+        self.store.dispatch(events.FilesChanged(("/src/shop/Tiltfile",)))
 
     def end(self) -> None:
         self.store.dispatch(events.SessionEnded(Outcome.CANCELLED, self.clock.now()))
@@ -83,8 +89,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(**bounds: int) -> AsyncGenerator[Desk]:
-    made = Desk({**BOUNDS, **{Work(k): v for k, v in bounds.items()}})
+async def desk(*, at_once: int = 3) -> AsyncGenerator[Desk]:
+    made = Desk(at_once)
     async with running(controller=made.controller.run()):
         yield made
 
@@ -122,7 +128,7 @@ async def test_cleaning_up_is_not_disturbed_by_further_wake_ups() -> None:
 
 
 async def test_a_bound_holds_and_everybody_gets_a_place() -> None:
-    async with desk(command=3) as d:
+    async with desk(at_once=3) as d:
         names = [f"n{i}" for i in range(20)]
         d.start(*names)
         await d.turns()
@@ -135,17 +141,19 @@ async def test_a_bound_holds_and_everybody_gets_a_place() -> None:
 
 
 async def test_a_bound_that_is_raised_lets_those_in_who_wait() -> None:
-    async with desk(command=1) as d:
+    async with desk(at_once=1) as d:
         d.start("a", "b", "c")
         await d.turns()
         assert len(d.hands.begun) == 1
-        d.controller.bound(Work.COMMAND, 3)
+        d.settings = Settings(max_parallel_updates=3)
+        d.declare(*d.store.state.graph.resources.values())
+        d.reload()
         await d.turns()
         assert len(d.hands.begun) == 3
 
 
 async def test_a_place_that_is_declined_goes_to_the_next() -> None:
-    async with desk(command=1) as d:
+    async with desk(at_once=1) as d:
         d.start("a", "b", "c")
         await d.turns()
         first = d.hands.begun[0]
@@ -153,10 +161,8 @@ async def test_a_place_that_is_declined_goes_to_the_next() -> None:
         waiting = [n for n in "abc" if n != first.resource]
         # The first of those who wait has nothing to do any more when its turn comes.
         state = d.store.state
-        d.hands.project = build.project(
-            *(r for r in state.graph.resources.values() if r.name != waiting[0])
-        )
-        d.store.dispatch(events.FilesChanged(("/src/shop/Tiltfile",)))
+        d.declare(*(r for r in state.graph.resources.values() if r.name != waiting[0]))
+        d.reload()
         await d.turns()
         d.hands.go.set()
         async for seen in d.store.snapshots():

@@ -157,12 +157,18 @@ def _extra_pods(
     now: float,
 ) -> Iterator[Finding]:
     """Pods that only a selector of the Tiltfile ties to the resource."""
+    if not target.extra_pod_selectors and target.discovery_strategy != desired.SELECTORS_ONLY:
+        return
+    alone = target.discovery_strategy == desired.SELECTORS_ONLY
+    scope = _scope(s, resource, target, objects, None, now, of_pod=True)
+    waits = target.pod_readiness is not desired.PodReadiness.IGNORE
+    if alone and waits and not objects.kind("Pod"):
+        yield rules.unselected(resource.name, scope)
     owned = {s.applied[m.id].uid for m in target.manifests if m.id in s.applied}
     deployed = s.deployed.get(resource.name)
     owned |= deployed.objects.keys() if deployed else set()
-    for pod in objects.kind("Pod") if target.extra_pod_selectors else ():
-        if not _descends(pod, owned, s):
-            scope = _scope(s, resource, target, objects, None, now)
+    for pod in objects.kind("Pod"):
+        if alone or not _descends(pod, owned, s):
             yield from rules.assess_object(pod, scope).findings
 
 
@@ -192,6 +198,8 @@ def _scope(
     objects: rules.Objects,
     subject: ObjectId | None,
     now: float,
+    *,
+    of_pod: bool = False,
 ) -> rules.Scope:
     known = s.resources[resource.name]
     applied = s.applied.get(subject) if subject else None
@@ -203,7 +211,7 @@ def _scope(
         changed_at=known.changed_at,
         pending=frozenset(r for r, at in others.items() if at is None),
         applied={r: at for r, at in others.items() if at is not None},
-        pod_readiness=_readiness(target),
+        pod_readiness=_readiness(target) if of_pod else _of_objects(target),
         memory=known.memory,
     )
     return rules.Scope(objects, _clock(s, now), limits.health(s), context)
@@ -299,3 +307,10 @@ def _readiness(target: desired.KubernetesTarget) -> desired.PodReadiness | None:
     if target.pod_readiness is desired.PodReadiness.WAIT:
         return None
     return target.pod_readiness
+
+
+def _of_objects(target: desired.KubernetesTarget) -> desired.PodReadiness | None:
+    """For what is not a pod by itself: where only selectors choose pods, its own don't count."""
+    if target.discovery_strategy == desired.SELECTORS_ONLY:
+        return desired.PodReadiness.IGNORE
+    return _readiness(target)

@@ -2,7 +2,8 @@
 
 A resource's live objects are those that it applied, what these own (ReplicaSets, Pods, to any
 depth, by `ownerReferences`), pods that its `extra_pod_selectors` choose, and the events about any
-of them (by uid: names come again, uids don't).  Watches deliver these in any order, so an object
+of them (by uid: names come again, uids don't).  With the discovery strategy `selectors-only` pods
+count only where a selector chooses them.  Watches deliver these in any order, so an object
 whose owner is not known yet waits as an orphan under its owner's uid, and is taken in when that
 owner turns up.  Nothing is written on pods for this, so what runs is what the manifest says.
 """
@@ -59,6 +60,14 @@ def find(known: Mapping[ObjectId, object], body: JSON, namespace: str) -> Object
     return bare if full.namespace == namespace and bare in known else None
 
 
+def named(
+    known: Mapping[ObjectId, object], bodies: Iterable[JSON], namespace: str
+) -> dict[ObjectId, JSON]:
+    """Live objects by the names under which the project knows them; see `find`."""
+    found = ((find(known, body, namespace), body) for body in bodies)
+    return {name: body for name, body in found if name is not None}
+
+
 def adopt(
     live: Live,
     graph: Graph,
@@ -107,7 +116,7 @@ class _Registry:
             return
         self.objects[name] = trimmed(body)
         owner = self.owner.get(name) or self._owner(body)
-        if owner is not None:
+        if owner is not None and self._counts(body, owner):
             self._take(name, owner)
             return
         for above in _above(body):
@@ -144,7 +153,8 @@ class _Registry:
             self.by_resource[before] = self.by_resource.get(before, frozenset()) - {name}
             below |= {u for u, body in self.objects.items() if name in _above(body)}
         for orphan in below:
-            self._take(orphan, owner)
+            if self._counts(self.objects.get(orphan, {}), owner):
+                self._take(orphan, owner)
 
     def _owner(self, body: JSON) -> ResourceName | None:
         known = find(self.graph.resource_of, body, self.namespace)
@@ -152,15 +162,30 @@ class _Registry:
             return self.graph.resource_of[known]
         return next((self.owner[a] for a in _above(body) if a in self.owner), None)
 
+    def _counts(self, body: JSON, owner: ResourceName) -> bool:
+        """Whether the resource above an object wants it: not each pod, with `selectors-only`."""
+        resource = self.graph.resources.get(owner)
+        target = resource.target if resource is not None else None
+        if body.get("kind") != "Pod" or not isinstance(target, desired.KubernetesTarget):
+            return True
+        if target.discovery_strategy != desired.SELECTORS_ONLY or _selects(target, body):
+            return True
+        return find(self.graph.resource_of, body, self.namespace) is not None
+
     def _selecting(self, pod: JSON) -> ResourceName | None:
-        labels = podspec.section(podspec.section(pod, "metadata"), "labels")
         for resource in self.graph.resources.values():
             target = resource.target
-            if isinstance(target, desired.KubernetesTarget):
-                for selector in target.extra_pod_selectors:
-                    if selector and all(labels.get(k) == v for k, v in selector.items()):
-                        return resource.name
+            if isinstance(target, desired.KubernetesTarget) and _selects(target, pod):
+                return resource.name
         return None
+
+
+def _selects(target: desired.KubernetesTarget, pod: JSON) -> bool:
+    labels = podspec.section(podspec.section(pod, "metadata"), "labels")
+    return any(
+        selector and all(labels.get(k) == v for k, v in selector.items())
+        for selector in target.extra_pod_selectors
+    )
 
 
 def _older(body: JSON, known: JSON | None) -> bool:

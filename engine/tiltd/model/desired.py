@@ -259,6 +259,10 @@ class CustomDeploy:
     live_update: tuple[LiveUpdateStep, ...] = ()
 
 
+SELECTORS_ONLY = "selectors-only"
+"""The discovery strategy by which only `extra_pod_selectors` say which pods are a resource's."""
+
+
 @dataclass(frozen=True, slots=True)
 class KubernetesTarget:
     """What a Kubernetes resource deploys.

@@ -3,8 +3,8 @@
 The loop is the only one who starts and cancels work.  A node has at most one action running; while
 it runs, each wake-up asks again what the node needs, and if that is no longer this action, the
 action is cancelled: a newer change, or the end of the session, needs no other way to stop work.
-Work is bounded by kind; a node whose kind is at its bound waits for a place and is then asked
-again, because by that time it may need something else.
+Work is bounded by kind, builds and commands by `max_parallel_updates`; a node whose kind is at its
+bound waits for a place and is then asked again, because by that time it may need something else.
 """
 
 import asyncio
@@ -135,8 +135,8 @@ class Controller:
         """Wait until no action runs."""
         await self._idle.wait()
 
-    def bound(self, kind: Work, limit: int) -> None:
-        """Change how much of a kind of work runs at once (`update_settings`)."""
+    def _bound(self, kind: Work, limit: int) -> None:
+        """Change how much of a kind of work runs at once."""
         self._bounds[kind] = limit
         for _ in range(limit - self._busy(kind)):
             self._offer(kind)
@@ -150,7 +150,10 @@ class Controller:
             running.cancel()
         return tuple(cancelled)
 
-    def _wake(self, _old: State, _new: State, nodes: frozenset[NodeName]) -> None:
+    def _wake(self, old: State, new: State, nodes: frozenset[NodeName]) -> None:
+        if new.project is not old.project and new.project is not None:
+            for kind in (Work.BUILD, Work.COMMAND):
+                self._bound(kind, new.project.settings.max_parallel_updates)
         for name in nodes:
             self._queue.add(name)
 

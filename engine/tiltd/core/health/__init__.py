@@ -29,7 +29,7 @@ depends on the moment of the look (`memory`).
 
 from tiltd.core.health.clock import Clock
 from tiltd.core.health.memory import observe
-from tiltd.core.health.resource import absent, assess_object, assess_resource
+from tiltd.core.health.resource import absent, assess_object, assess_resource, unselected
 from tiltd.core.health.scope import Context, Objects, Reference, Scope
 from tiltd.core.health.verdict import assessment
 
@@ -44,4 +44,5 @@ __all__ = [
     "assess_resource",
     "assessment",
     "observe",
+    "unselected",
 ]

@@ -113,6 +113,14 @@ def absent(missing: ObjectRef, scope: Scope) -> Finding:
     return budgets.by_deadline(finding, scope)
 
 
+def unselected(name: str, scope: Scope) -> Finding:
+    """A resource whose pods only selectors choose, and none is there that they choose."""
+    subject = (ObjectRef("Resource", "", name),)
+    message = "no pod has the labels of its extra_pod_selectors (yet)"
+    finding = Finding(Verdict.PROGRESSING, "pods.none", subject, message=message)
+    return budgets.by_deadline(finding, scope)
+
+
 def _readiness(kind: Kind, scope: Scope) -> PodReadiness:
     default = {_JOB: PodReadiness.SUCCEEDED, ("batch", "CronJob"): PodReadiness.IGNORE}
     return scope.context.pod_readiness or default.get(kind, PodReadiness.WAIT)
