@@ -94,6 +94,7 @@ def test_a_server_that_exits_is_shown_with_its_exit_code_and_last_words(
     chain = result.line("  Deployment/worker → ReplicaSet/worker-")
     assert chain.endswith("container worker")
     assert result.says("no money")
+    assert result.says("restarts 2 of 2, and down again")
     assert result.seconds < LIMIT
 
 

@@ -162,6 +162,11 @@ class Track:
         return self._own + (self.inherited if self._own or self.down else 0)
 
     @property
+    def due(self) -> int:
+        """Restarts that count, with the one that it needs if it is down."""
+        return self.crashes + (1 if self.down else 0)
+
+    @property
     def _own(self) -> int:
         return max(0, self.restarts - self.baseline)
 

@@ -103,10 +103,10 @@ def lonely(*conditions: Json, **more: Any) -> Json:
             id="exit 0 of what must keep running",
         ),
         pytest.param(
-            pod(box(back_off(), restarts=2, last=ended(3))),
+            pod(box(back_off(), restarts=1, last=ended(3))),
             Verdict.FAILING,
             "pod.crash-loop",
-            id="restarts within the budget",
+            id="a restart of the budget is left",
         ),
         pytest.param(
             pod(box(back_off("40s"), restarts=3, last=ended(3))),
@@ -309,6 +309,40 @@ def test_a_crash_loop_is_told_with_exit_code_count_and_chain() -> None:
         "exit code 137 (SIGKILL), 3 restarts so far"
     )
     assert "64Mi" in worst.hint
+
+
+@pytest.mark.parametrize(
+    ("reported", "verdict", "observed"),
+    [
+        pytest.param(
+            box(ended(1), restarts=2), Verdict.FAILED, "restarts 2 of 2, and down again", id="exit"
+        ),
+        pytest.param(
+            box(back_off(), restarts=2, last=ended(1)),
+            Verdict.FAILED,
+            "restarts 2 of 2, and down again",
+            id="back-off",
+        ),
+        pytest.param(
+            box(back_off(), restarts=1, last=ended(1)),
+            Verdict.FAILING,
+            "restarts 1 of 2",
+            id="one left",
+        ),
+        pytest.param(
+            box(running(0), restarts=3, last=ended(1)), Verdict.FAILED, "restarts 3 of 2", id="over"
+        ),
+    ],
+)
+def test_who_is_down_after_the_last_restart_of_the_budget_has_failed_without_one_more(
+    reported: tuple[Json, Json], verdict: Verdict, observed: str
+) -> None:
+    worst = judge(pod(reported)).worst
+    assert (worst.verdict, worst.observed) == (verdict, observed)
+
+
+def test_the_last_restart_of_the_budget_may_succeed() -> None:
+    assert judge(pod(box(running(0), restarts=2, last=ended(1)))).verdict is Verdict.HEALTHY
 
 
 def test_what_a_program_said_last_is_part_of_the_sentence() -> None:

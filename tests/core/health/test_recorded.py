@@ -37,7 +37,7 @@ EXPECTED = [
     pytest.param(
         "init-crash",
         0,
-        Verdict.FAILING,
+        Verdict.FAILED,
         "pod.crash-loop",
         "init container prepare",
         id="init crash",

@@ -1,10 +1,12 @@
 """Containers that end although they should run, or end badly.
 
-The budget counts restarts, of this run only and with those of replaced pods (`memory`).  A
-container over its budget has failed even while its next instance runs: the verdict must not depend
-on the moment of the look.  Two keepers of counts are respected: a Job's pods are counted by the Job
-(`backoffLimit`), and a pod that nobody restarts has failed at once.  A program that could not even
-be started (`StartError`) fails at once too, wherever the kubelet reports it.
+The budget counts restarts, of this run only and with those of replaced pods (`memory`).  One that
+is down after its last restart has failed there and then: the next one is over the budget whatever
+comes of it, so nobody has to wait out the kubelet's back-off.  A container over its budget has
+failed even while its next instance runs: the verdict must not depend on the moment of the look.
+Two keepers of counts are respected: a Job's pods are counted by the Job (`backoffLimit`), and a pod
+that nobody restarts has failed at once.  A program that could not even be started (`StartError`)
+fails at once too, wherever the kubelet reports it.
 """
 
 from dataclasses import replace
@@ -28,7 +30,7 @@ def judge(container: Container, case: Case) -> Finding | None:
     finished = case.scope.at(container.exit, "finishedAt")
     stale = container.down and case.scope.stale(finished)
     finding = Finding(
-        _verdict(container, case, over=track.crashes > limit and not stale),
+        _verdict(container, case, over=track.due > limit and not stale),
         "pod.crash-loop",
         case.of(container),
         reason=_reason(container),
@@ -40,7 +42,8 @@ def judge(container: Container, case: Case) -> Finding | None:
     )
     if case.keeper is Keeper.JOB or _final(container):
         return finding
-    return replace(finding, observed=f"restarts {track.crashes} of {limit}")
+    again = ", and down again" if track.due > limit >= track.crashes else ""
+    return replace(finding, observed=f"restarts {track.crashes} of {limit}{again}")
 
 
 def _final(container: Container) -> bool:
