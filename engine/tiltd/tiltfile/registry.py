@@ -2,14 +2,15 @@
 
 `@TABLE.add("docker_build", "ref context build_args? …")` names the parameters in the order in
 which they may be given by position; after the first with a `?` all are optional, and after a lone
-`*` they are given by name only.  A last `*name` takes all further positional arguments, and
-`**name` all further named ones.  The function gets the reading and the call's `Arguments`;
-whether it was called in the right way has been checked by then.
+`*` they are given by name only.  `paths|file_path` is called `paths` by Tilt and `file_path` by its
+reference, which differ here and there: either name will do.  A last `*name` takes all further
+positional arguments, and `**name` all further named ones.  The function gets the reading and the
+call's `Arguments`; whether it was called in the right way has been checked by then.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from tiltd import starlark
 from tiltd.starlark import Value
@@ -31,12 +32,14 @@ class Declared:
         signature: its parameters.
         function: what it does.
         unsafe: it runs commands, so it is refused in a cluster that is not allowed.
+        aliases: other names of parameters, as the reference has them.
     """
 
     name: str
     signature: inspect.Signature
     function: Function
     unsafe: bool = False
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
     def bind(self, reading: Reading) -> starlark.Builtin:
         """The value that the programs of one reading call."""
@@ -48,7 +51,28 @@ class Declared:
             return self.function(reading, Arguments(self.name, bound.arguments, reading.files))
 
         call.__signature__ = self.signature  # type: ignore[attr-defined] # read by inspect
-        return starlark.Builtin(self.name, call)
+        return _Aliased(self, call) if self.aliases else starlark.Builtin(self.name, call)
+
+
+class _Aliased(starlark.Builtin):
+    """A builtin whose parameters have other names besides."""
+
+    __slots__ = ("_aliases",)
+
+    def __init__(self, declared: Declared, call: Callable[..., Value]) -> None:
+        super().__init__(declared.name, call)
+        self._aliases = declared.aliases
+
+    def __call__(self, /, *args: Value, **kwargs: Value) -> Value:
+        """Call it by the parameters' own names."""
+        renamed = {self._aliases.get(name, name): value for name, value in kwargs.items()}
+        if len(renamed) < len(kwargs):
+            both = next(a for a, name in self._aliases.items() if a in kwargs and name in kwargs)
+            raise Mistake(
+                f"{self.name}: {both}= and {self._aliases[both]}= are two names of one argument",
+                hint="give one of them",
+            )
+        return super().__call__(*args, **renamed)
 
 
 class Table:
@@ -64,10 +88,12 @@ class Table:
         self, name: str, parameters: str = "", *, unsafe: bool = False
     ) -> Callable[[Function], Function]:
         """Declare the decorated function as a builtin."""
+        words = [word.partition("?")[0].split("|") for word in parameters.split()]
+        aliases = {alias: own for own, *others in words for alias in others}
         signature = inspect.Signature(list(_parameters(parameters)))
 
         def declare(function: Function) -> Function:
-            self._builtins.append(Declared(name, signature, function, unsafe))
+            self._builtins.append(Declared(name, signature, function, unsafe, aliases))
             return function
 
         return declare
@@ -86,7 +112,8 @@ def _parameters(text: str) -> Iterator[inspect.Parameter]:
         else:
             default = None if word.endswith("?") else default
             kind = _NAMED if keyword_only else _ANY
-            yield inspect.Parameter(word.removesuffix("?"), kind, default=default)
+            own = word.removesuffix("?").partition("|")[0]
+            yield inspect.Parameter(own, kind, default=default)
 
 
 def _refusal(name: str, context: str) -> Mistake:

@@ -19,14 +19,14 @@ from tiltd.tiltfile.registry import Table
 BUILTINS = Table()
 
 
-@BUILTINS.add("blob", "input")
+@BUILTINS.add("blob", "input|contents")
 def blob(reading: Reading, args: Arguments) -> Value:
     """Content that is no path (reference: `blob`)."""
     del reading
     return Blob(args.text("input"), "blob()")
 
 
-@BUILTINS.add("read_file", "paths default?")
+@BUILTINS.add("read_file", "paths|file_path default?")
 def read_file(reading: Reading, args: Arguments) -> Value:
     """The content of a file (reference: `read_file`)."""
     path = args.path("paths")
@@ -36,7 +36,7 @@ def read_file(reading: Reading, args: Arguments) -> Value:
     return Blob(default if text is None and default is not None else text or "", source)
 
 
-@BUILTINS.add("read_json", "paths default?")
+@BUILTINS.add("read_json", "paths|path default?")
 def read_json(reading: Reading, args: Arguments) -> Value:
     """The value in a JSON file (reference: `read_json`)."""
     path = args.path("paths")
@@ -44,7 +44,7 @@ def read_json(reading: Reading, args: Arguments) -> Value:
     return args.value("default") if text is None else _json(args, text, reading, path)
 
 
-@BUILTINS.add("read_yaml", "paths default?")
+@BUILTINS.add("read_yaml", "paths|path default?")
 def read_yaml(reading: Reading, args: Arguments) -> Value:
     """The one document in a YAML file (reference: `read_yaml`)."""
     path = args.path("paths")
@@ -54,7 +54,7 @@ def read_yaml(reading: Reading, args: Arguments) -> Value:
     return _yaml(args, yaml_text.decode_one, text, reading, path)
 
 
-@BUILTINS.add("read_yaml_stream", "paths default?")
+@BUILTINS.add("read_yaml_stream", "paths|path default?")
 def read_yaml_stream(reading: Reading, args: Arguments) -> Value:
     """The documents in a YAML file (reference: `read_yaml_stream`)."""
     default = args.value("default")

@@ -123,7 +123,7 @@ def initial_sync(reading: Reading, args: Arguments) -> Value:
     return _step(reading, args, LiveUpdateStep("initial_sync", place=reading.place()))
 
 
-@BUILTINS.add("fall_back_on", "paths")
+@BUILTINS.add("fall_back_on", "paths|files")
 def fall_back_on(reading: Reading, args: Arguments) -> Value:
     """Step: a change to these files builds the image anew (reference: `fall_back_on`)."""
     step = LiveUpdateStep("fall_back_on", paths=args.paths("paths"), place=reading.place())

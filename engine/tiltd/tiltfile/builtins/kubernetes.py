@@ -110,7 +110,10 @@ def filter_yaml(reading: Reading, args: Arguments) -> Value:
     return (Blob(objects.render(matching), source), Blob(objects.render(rest), source))
 
 
-@BUILTINS.add("k8s_kind", "kind * api_version? image_json_path? image_object? pod_readiness?")
+@BUILTINS.add(
+    "k8s_kind",
+    "kind * api_version? image_json_path? image_object|image_object_json_path? pod_readiness?",
+)
 def k8s_kind(reading: Reading, args: Arguments) -> Value:
     """Say where objects of a kind hold images and pods (reference: `k8s_kind`)."""
     pattern = args.checked("kind", _pattern, args)
@@ -139,7 +142,7 @@ def k8s_image_json_path(reading: Reading, args: Arguments) -> Value:
     return None
 
 
-@BUILTINS.add("workload_to_resource_function", "func")
+@BUILTINS.add("workload_to_resource_function", "func|fn")
 def workload_to_resource_function(reading: Reading, args: Arguments) -> Value:
     """Let a function name the resources (reference: `workload_to_resource_function`)."""
     function = args.value("func")

@@ -133,7 +133,7 @@ def tcp_socket_action(reading: Reading, args: Arguments) -> Value:
     return Wrapped(_TCP, action, {"host": args.text("host"), "port": action.port})
 
 
-@BUILTINS.add("kustomize", "paths kustomize_bin? flags?")
+@BUILTINS.add("kustomize", "paths|pathToDir kustomize_bin? flags?")
 def kustomize(reading: Reading, args: Arguments) -> Value:
     """The YAML that kustomize makes of a folder (reference: `kustomize`)."""
     program = args.path("kustomize_bin") if args.has("kustomize_bin") else ""
@@ -142,7 +142,7 @@ def kustomize(reading: Reading, args: Arguments) -> Value:
     return Blob(text, f"kustomize: {reading.files.shown(folder)}")
 
 
-@BUILTINS.add("helm", "paths name? namespace? values? set? kube_version? skip_crds?")
+@BUILTINS.add("helm", "paths|pathToChartDir name? namespace? values? set? kube_version? skip_crds?")
 def helm(reading: Reading, args: Arguments) -> Value:
     """The YAML that helm makes of a chart (reference: `helm`)."""
     chart = templates.Chart(

@@ -152,7 +152,7 @@ def set_team(reading: Reading, args: Arguments) -> Value:
     return None
 
 
-@BUILTINS.add("enable_feature", "msg")
+@BUILTINS.add("enable_feature", "msg|feature_name")
 def enable_feature(reading: Reading, args: Arguments) -> Value:
     """Turn on a feature of Tilt (reference: `enable_feature`)."""
     return _feature(reading, args)

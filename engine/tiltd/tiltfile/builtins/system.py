@@ -49,7 +49,7 @@ def warn(reading: Reading, args: Arguments) -> Value:
     return None
 
 
-@BUILTINS.add("listdir", "dir recursive?")
+@BUILTINS.add("listdir", "dir|directory recursive?")
 def listdir(reading: Reading, args: Arguments) -> Value:
     """The files in a folder, as absolute paths (reference: `listdir`)."""
     folder = args.path("dir")
@@ -59,7 +59,7 @@ def listdir(reading: Reading, args: Arguments) -> Value:
     return starlark.List(list(_files(folder, recursive=recursive)))
 
 
-@BUILTINS.add("watch_file", "paths")
+@BUILTINS.add("watch_file", "paths|file_path")
 def watch_file(reading: Reading, args: Arguments) -> Value:
     """Reload when a file, or anything in a folder, changes (reference: `watch_file`)."""
     reading.files.watch(args.path("paths"))
