@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             address=address,
             log_folder=claim.folder,
             idle_timeout=None if options.idle_timeout < 0 else options.idle_timeout,
-            one_session=options.started_by in {"ci", "down"},
+            one_session=options.started_by in {"ci", "down", "plan"},
         )
         return asyncio.run(_serve(config, claim, foreground=options.ready_fd is None))
 
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--started-by",
-        choices=("user", "up", "ci", "down"),
+        choices=("user", "up", "ci", "down", "plan"),
         default="user",
-        help="ci, down: stop as soon as the session has ended",
+        help="ci, down, plan: stop as soon as the session has ended",
     )
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--debug", action="store_true", help="log what is done, in detail")

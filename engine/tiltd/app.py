@@ -8,6 +8,7 @@ Calls are answered before the adapters are imported, let alone kubernetes, docke
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from tiltd.core import affected
 from tiltd.model.events import FilesChanged
 from tiltd.model.names import NodeName
 from tiltd.model.state import Mode, State
-from tiltd.runtime import imports
+from tiltd.runtime import imports, places
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
+from tiltd.runtime.memory import Memory
+from tiltd.runtime.planning import Planner
 from tiltd.runtime.sessions import Sessions
 from tiltd.runtime.spill import Spill
 from tiltd.runtime.store import Store
@@ -71,7 +74,16 @@ class App:
         self._ports: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
         self.worker = Worker(self._ports, self.store, self.logs, self._compute, self._clock)
         self.controller = Controller(self.store, self.worker, self._clock)
-        self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self._clock)
+        memory = Memory(places.state(os.environ))
+        self.planner = Planner(self._ports, self.logs, self._compute, memory)
+        self.sessions = Sessions(
+            self.store,
+            self.controller,
+            self.worker,
+            self.logs,
+            self._clock,
+            self.planner.remember,
+        )
         self.store.listen(self._notice)
         self._server = Server(
             Daemon(
@@ -81,6 +93,7 @@ class App:
                 store=self.store,
                 sessions=self.sessions,
                 controller=self.controller,
+                planner=self.planner,
                 logs=self.logs,
                 clock=self._clock,
                 stop=self.stop,
@@ -136,8 +149,10 @@ class App:
             if self._server.servicer.streams or not (session is None or session.settled):
                 since = loop.time()
             else:
-                served = session is not None and self._config.one_session
-                if served or (limit is not None and loop.time() - since >= limit):
+                used = session is not None or self._server.servicer.planned
+                if (used and self._config.one_session) or (
+                    limit is not None and loop.time() - since >= limit
+                ):
                     self.stop()
             await asyncio.sleep(_IDLENESS)
 

@@ -24,6 +24,7 @@ from tiltd.model.observed import (
 )
 from tiltd.model.problems import Problem
 from tiltd.model.state import ImageReady, SessionSpec
+from tiltd.model.trial import Trial
 
 
 class TransientError(Exception):
@@ -98,6 +99,10 @@ class Inputs(Protocol):
         """SHA-256 (hex) over every file's path, mode and content, after all ignores."""
         ...
 
+    def listing(self, digest: str) -> Mapping[str, str]:
+        """The files behind a digest given lately: by path, what each is; empty if forgotten."""
+        ...
+
 
 Check = Callable[[], Awaitable[None]]
 """Awaited when an image has been built, before it goes anywhere; raises if it must not."""
@@ -114,6 +119,10 @@ class Images(Protocol):
         The phases are `find`, `build`, `push`.  Of what was built but does not pass `check`
         nothing is left under the key's tag.
         """
+        ...
+
+    async def find(self, action: EnsureImage, spec: SessionSpec, log: Log) -> ImageReady | None:
+        """Where the image is already, as `ensure` would find it; changes nothing."""
         ...
 
 
@@ -181,6 +190,13 @@ class Cluster(Protocol):
 
     async def apply(self, body: JSON, seconds: float) -> AppliedObject:
         """Server-side apply, strict validation, conflicts forced and reported."""
+        ...
+
+    async def trial(self, body: JSON, seconds: float, *, known: bool) -> Trial:
+        """What `apply` would do: a dry run on the server.
+
+        Of an object that has not been `known` to be there, and is, it is told what it is now.
+        """
         ...
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:

@@ -32,6 +32,7 @@ from tiltd.model.observed import (
 )
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
+from tiltd.model.trial import Trial
 
 Obj = dict[str, Any]
 Path = tuple[str, ...]
@@ -176,6 +177,28 @@ class FakeCluster:
             raise ports.TransientError(Problem(Code.TIMEOUT, what)) from None
         finally:
             self.active -= 1
+
+    async def trial(self, body: JSON, seconds: float, *, known: bool) -> Trial:
+        """See `ports.Cluster`."""
+        del seconds  # nothing here holds it up
+        await asyncio.sleep(self.delay)
+        wanted = self._placed(_plain(body))
+        if (_group(wanted), wanted["kind"]) not in self._kinds:
+            return Trial(words=f"the cluster knows no {wanted['kind']} yet")
+        try:
+            self._check(wanted)
+        except ports.TransientError:
+            return Trial(words="its namespace is not there yet")
+        except ports.PermanentError as error:
+            return Trial(refused=error.problem)
+        live = self._find(wanted)
+        if live is None:
+            return Trial(wanted)
+        before = None if known else copy.deepcopy(live)
+        if _immutable_changed(live, wanted):
+            return Trial(before=before, immutable=True)
+        after, conflicts, _ = self._merged(live, wanted)
+        return Trial(after, before, conflicts=conflicts)
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`."""
@@ -374,8 +397,18 @@ class FakeCluster:
 
     def _merge(self, old: Obj, body: Obj) -> tuple[Obj, tuple[str, ...]]:
         """What server-side apply does: our fields as wanted, those of others left alone."""
+        live, conflicts, owned = self._merged(old, body)
+        self._managers[Uid(live["metadata"]["uid"])] = owned
+        if live != old:
+            if live.get("spec") != old.get("spec"):
+                live["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+            self._save(live)
+        return live, conflicts
+
+    def _merged(self, old: Obj, body: Obj) -> tuple[Obj, tuple[str, ...], dict[Path, str]]:
+        """The object as it would be, what was taken over, and who manages what then."""
         live = copy.deepcopy(old)
-        owned = self._managers[Uid(live["metadata"]["uid"])]
+        owned = dict(self._managers[Uid(live["metadata"]["uid"])])
         wanted = dict(_leaves(body))
         before = dict(_leaves(old))
         conflicts = tuple(
@@ -391,11 +424,7 @@ class FakeCluster:
             if owned.get(path, _OURS) == _OURS or before.get(path, _MISSING) != value:
                 owned[path] = _OURS
         _encode(live)
-        if live != old:
-            if live.get("spec") != old.get("spec"):
-                live["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
-            self._save(live)
-        return live, conflicts
+        return live, conflicts, owned
 
     def _save(self, live: Obj) -> None:
         live["metadata"]["resourceVersion"] = str(self._next())

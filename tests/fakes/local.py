@@ -44,6 +44,10 @@ class FakeInputs:
         self.reads.append(folder)
         return self.contents[folder]
 
+    def listing(self, digest: str) -> Mapping[str, str]:
+        """Each folder has one file, whose content is the digest."""
+        return {"file": digest} if digest in self.contents.values() else {}
+
 
 class FakeProcesses:
     """Commands are known by their shell text.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tests.fakes.cluster import FakeCluster
@@ -15,6 +16,8 @@ from tiltd.model.state import Ended, LimitOverrides, Mode, SessionSpec, State
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
+from tiltd.runtime.memory import Memory
+from tiltd.runtime.planning import Planner
 from tiltd.runtime.sessions import Sessions
 from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
@@ -49,7 +52,11 @@ class FakeContexts:
 class World:
     """All parts of a daemon but its server."""
 
-    def __init__(self, images: Callable[[FakeInputs], FakeImages] | None = None) -> None:
+    def __init__(
+        self,
+        images: Callable[[FakeInputs], FakeImages] | None = None,
+        state_folder: Path | None = None,
+    ) -> None:
         self.clock = Clock(EPOCH)
         self.store = Store()
         self.logs = LogStore(clock=self.clock.now)
@@ -71,7 +78,15 @@ class World:
         coming.set_result(outside)
         self.worker = Worker(coming, self.store, self.logs, InlinePool(), self.clock)
         self.controller = Controller(self.store, self.worker, self.clock)
-        self.sessions = Sessions(self.store, self.controller, self.worker, self.logs, self.clock)
+        self.planner = Planner(coming, self.logs, InlinePool(), Memory(state_folder))
+        self.sessions = Sessions(
+            self.store,
+            self.controller,
+            self.worker,
+            self.logs,
+            self.clock,
+            self.planner.remember,
+        )
         self._number = 0
 
     def _connect(self, label: str) -> FakeCluster:
@@ -141,8 +156,9 @@ class World:
 @asynccontextmanager
 async def world(
     images: Callable[[FakeInputs], FakeImages] | None = None,
+    state_folder: Path | None = None,
 ) -> AsyncGenerator[World]:
-    made = World(images)
+    made = World(images, state_folder)
     async with running(
         worker=made.worker.run(), controller=made.controller.run(), sessions=made.sessions.run()
     ):

@@ -70,6 +70,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
             store=engine.store,
             sessions=engine.sessions,
             controller=engine.controller,
+            planner=engine.planner,
             logs=engine.logs,
             clock=engine.clock,
             stop=stopped.set,

@@ -8,14 +8,20 @@ contents are remembered by path, inode, size and both times (`runtime.cache`), s
 costs one `stat` a file, also for the next daemon.
 """
 
+import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import assert_never
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import assert_never, cast
 
 from tiltd.model.desired import CustomBuild, DockerBuild
 from tiltd.runtime import buildcontext, cache, ignores, threads
 
 _READERS = 2
+_KEPT = 32
+_LISTED = 50_000
+"""Files; a longer listing is not worth its memory."""
 
 
 class LocalInputs:
@@ -28,6 +34,7 @@ class LocalInputs:
     def __init__(self, known: cache.FileCache) -> None:
         self._cache = known
         self._pool = threads.Pool("inputs", _READERS)
+        self._listings: OrderedDict[str, bytes] = OrderedDict()
 
     async def digest(self, build: DockerBuild | CustomBuild) -> str:
         """SHA-256 (hex) over every file's path, mode and content, after all ignores.
@@ -52,6 +59,11 @@ class LocalInputs:
             case _:
                 assert_never(build)
 
+    def listing(self, digest: str) -> Mapping[str, str]:
+        """See `ports.Inputs`; of the last few digests, and not of very many files."""
+        packed = self._listings.get(digest)
+        return {} if packed is None else cast("dict[str, str]", json.loads(zlib.decompress(packed)))
+
     def close(self) -> None:
         """Abandon what is being read."""
         self._pool.close()
@@ -61,17 +73,33 @@ class LocalInputs:
         unwanted = threading.Event()
 
         def read() -> str:
+            files: dict[str, str] = {}
+
+            def note(entry: buildcontext.Entry, content: bytes) -> None:
+                if len(files) <= _LISTED:
+                    what = content.hex()[:16] or entry.target
+                    files[entry.path] = f"{entry.kind.value}{entry.mode:o} {what}"
+
             try:
-                return buildcontext.digest(_while_wanted(entries(), unwanted), self._cache)
+                wanted = _while_wanted(entries(), unwanted)
+                digest = buildcontext.digest(wanted, self._cache, note)
+                self._keep(digest, files)
             except buildcontext.ContextError as error:
                 raise ignores.translated(error) from error
             finally:
                 self._cache.flush()
+            return digest
 
         try:
             return await self._pool.run(read)
         finally:
             unwanted.set()
+
+    def _keep(self, digest: str, files: Mapping[str, str]) -> None:
+        if len(files) <= _LISTED and digest not in self._listings:
+            self._listings[digest] = zlib.compress(json.dumps(files).encode(), 1)
+            while len(self._listings) > _KEPT:
+                self._listings.popitem(last=False)
 
 
 class _UnwantedError(Exception):

@@ -5,7 +5,7 @@ deepdiff takes a fifth of a second to import, so that happens at the first diffe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tiltd.core import normalise
@@ -13,6 +13,7 @@ from tiltd.core import normalise
 # kubectl keeps a copy of the whole object there.
 _COPY = "metadata.annotations.kubectl.kubernetes.io/last-applied-configuration"
 _SHOWN = 60
+_CHANGED = "(secret, changed)"
 _OWN = ("metadata.annotations.tilt.dev/key", "metadata.labels.tilt.dev/project")
 
 
@@ -43,12 +44,21 @@ def between(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[Change
     return tuple(sorted((c for c in changes if c.path not in _OWN), key=lambda c: c.path))
 
 
+def exact(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The fields in which two states of a live object differ, those that go included."""
+    there, gone = between(before, after), between(after, before)
+    known = {change.path for change in there}
+    removed = [Change(c.path, c.new, None) for c in gone if c.old is None and c.path not in known]
+    secret = [replace(c, old="(secret)") if c.old == _CHANGED else c for c in removed]
+    return tuple(sorted((*there, *secret), key=lambda c: c.path))
+
+
 def _change(item: Any, *, secret: bool) -> Change:
     path = ".".join(str(step) for step in item.path(output_format="list"))
     old, new = _side(item.t1), _side(item.t2)
     if secret and (path.startswith(_COPY) or path.split(".")[0] in {"data", "stringData"}):
         old = old if old is None else "(secret)"
-        new = new if new is None else "(secret, changed)"
+        new = new if new is None else _CHANGED
     return Change(path, old, new)
 
 

@@ -114,6 +114,22 @@ def made_of(graph: Graph, name: ResourceName) -> frozenset[NodeName]:
     return frozenset(seen)
 
 
+def sequence(graph: Graph) -> tuple[NodeName, ...]:
+    """All nodes, each after those that it waits for; else as the Tiltfile has them."""
+    done: dict[NodeName, None] = {}
+    for start in graph.nodes:
+        stack = [(start, iter(graph.dependencies.get(start, ())))]
+        while stack:
+            node, before = stack[-1]
+            following = next((n for n in before if n not in done), None)
+            if following is not None:
+                stack.append((following, iter(graph.dependencies.get(following, ()))))
+            else:
+                done[node] = None
+                stack.pop()
+    return tuple(done)
+
+
 def works_for(graph: Graph, node: NodeName) -> frozenset[ResourceName]:
     """The resources that a node is a part of: the inverse of `made_of`."""
     found: set[ResourceName] = set()

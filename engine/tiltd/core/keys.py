@@ -18,11 +18,21 @@ TAG_DIGITS = 16
 def image_key(
     image: Image, inputs: str, bases: Mapping[ImageName, str], env: Mapping[str, str]
 ) -> str:
-    """The key of an image.
+    """The key of an image: the digest of its parts, see `image_parts`."""
+    parts = image_parts(image, inputs, bases, env)
+    options = {k: v for k, v in parts.items() if k not in {"inputs", "bases"}}
+    return digest({"options": options, "inputs": parts["inputs"], "bases": parts["bases"]})
+
+
+def image_parts(
+    image: Image, inputs: str, bases: Mapping[ImageName, str], env: Mapping[str, str]
+) -> dict[str, object]:
+    """All that the key of an image covers, by name.
 
     Args:
         image: how it is built.
-        inputs: digest of the files that the build reads, after all ignores, Dockerfile included.
+        inputs: digest of the files that the build reads, after all ignores; the text of the
+            Dockerfile is keyed beside it, since the builder gets it as the Tiltfile read it.
         bases: the keys of the project's images that it is built on.
         env: the session's environment, for build args without a value.
     """
@@ -46,9 +56,7 @@ def image_key(
                 "env": dict(build.command.env),
                 "tag": build.tag,
             }
-    return digest(
-        {"options": options, "inputs": inputs, "bases": {str(k): v for k, v in bases.items()}}
-    )
+    return {**options, "inputs": inputs, "bases": {str(k): v for k, v in bases.items()}}
 
 
 def _secret_id(secret: str) -> str:

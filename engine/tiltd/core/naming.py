@@ -31,6 +31,14 @@ def key(name: ImageName, s: State) -> str:
     return keys.image_key(image, s.images[name].inputs, bases, env)
 
 
+def parts(name: ImageName, s: State) -> dict[str, object]:
+    """What goes into that key, by name (`keys.image_parts`)."""
+    image = s.graph.images[name]
+    env = s.session.spec.env if s.session else dict[str, str]()
+    bases = {b: key(b, s) for b in image.bases}
+    return keys.image_parts(image, s.images[name].inputs, bases, env)
+
+
 def refs(image: Image, digest: str, s: State) -> ImageRefs:
     """Where the image of that key goes, and how the cluster names it."""
     declared = reference.parse(image.name)

@@ -28,7 +28,7 @@ import os
 import stat
 import tarfile
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, Protocol
 
 from tiltd.core import dockerignore
@@ -93,6 +93,7 @@ class Entry:
         size: in bytes; 0 for what is no file.
         target: where a link points, as written in it.
         source: its path on this machine.
+        status: of a file, as it was found.
     """
 
     path: str
@@ -101,6 +102,7 @@ class Entry:
     size: int
     target: str
     source: str
+    status: os.stat_result | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -178,16 +180,27 @@ def path_entries(
         elif stat.S_ISREG(status.st_mode):
             real = os.path.realpath(path)
             yield Entry(
-                str(number), Kind.FILE, stat.S_IMODE(status.st_mode), status.st_size, "", real
+                str(number),
+                Kind.FILE,
+                stat.S_IMODE(status.st_mode),
+                status.st_size,
+                "",
+                real,
+                status,
             )
 
 
-def digest(items: Iterable[Entry], cache: DigestCache | None = None) -> str:
+def digest(
+    items: Iterable[Entry],
+    cache: DigestCache | None = None,
+    note: Callable[[Entry, bytes], None] | None = None,
+) -> str:
     """SHA-256 (hex) over path, kind, permission bits and content of each entry, in their order.
 
     Args:
         items: as `entries` gives them.
         cache: digests of files that haven't changed since.
+        note: told each entry, with the digest of a file's content.
 
     Raises:
         UnreadableError: a file can't be read.
@@ -198,6 +211,8 @@ def digest(items: Iterable[Entry], cache: DigestCache | None = None) -> str:
         content = b""
         if item.kind is Kind.FILE:
             content = _file_digest(item, cache)
+        if note is not None:
+            note(item, content)
         total.update(_record(item, content))
     return total.hexdigest()
 
@@ -316,7 +331,7 @@ def _leaf(name: os.DirEntry[str], path: str) -> Entry | None:
     status = _status(name)
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISREG(status.st_mode):
-        return Entry(path, Kind.FILE, mode, status.st_size, "", name.path)
+        return Entry(path, Kind.FILE, mode, status.st_size, "", name.path, status)
     if stat.S_ISLNK(status.st_mode):
         try:
             target = os.readlink(name.path)  # noqa: PTH115 - the text as written
@@ -344,10 +359,19 @@ def _record(item: Entry, content: bytes) -> bytes:
 
 
 def _file_digest(item: Entry, cache: DigestCache | None) -> bytes:
+    asked: tuple[int, int, int, int] | None = None
+    if cache is not None and item.status is not None:
+        if (known := cache.get(item.source, item.status)) is not None:
+            return known  # not even opened
+        asked = _identity(item.status)
     with _opened(item) as handle:
         for _ in range(_TRIES):
             before = os.fstat(handle)
-            if cache is not None and (known := cache.get(item.source, before)) is not None:
+            if (
+                cache is not None
+                and _identity(before) != asked
+                and (known := cache.get(item.source, before)) is not None
+            ):
                 return known
             started = time.time_ns()
             found, count = _read(handle, item.source)

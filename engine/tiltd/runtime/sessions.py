@@ -8,6 +8,7 @@ meets the state of another.
 
 import asyncio
 import operator
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from tiltd.core import follow
@@ -49,12 +50,23 @@ class UnknownSessionError(Exception):
     """No such session is running."""
 
 
+Remember = Callable[[State], Awaitable[None]]
+"""Awaited once for each session that has ended, while its last log lines come."""
+
+
 class Sessions:
     """See the module."""
 
     def __init__(
-        self, store: Store, controller: Controller, worker: Worker, logs: LogStore, clock: Clock
+        self,
+        store: Store,
+        controller: Controller,
+        worker: Worker,
+        logs: LogStore,
+        clock: Clock,
+        remember: Remember,
     ) -> None:
+        self._remember = remember
         self._store, self._controller, self._worker = store, controller, worker
         self._logs, self._clock = logs, clock
         self._starting = asyncio.Lock()
@@ -112,6 +124,7 @@ class Sessions:
 
     async def _settle(self) -> None:
         await self._controller.idle()
+        await self._remember(self._store.state)
         cluster = self._worker.cluster
         if cluster is not None:
             await cluster.drain(follow.finished_runs(self._store.state), _DRAIN)

@@ -27,7 +27,8 @@ from tiltd.model.actions import (
     Serve,
     Undeploy,
 )
-from tiltd.model.desired import JSON
+from tiltd.model.desired import JSON, Project
+from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
@@ -44,7 +45,7 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying, moving
+from tiltd.runtime import deploying, loading, moving
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -156,17 +157,16 @@ class Worker:
         return session.spec
 
     async def _load(self, action: LoadTiltfile) -> tuple[events.Event, ...]:
-        context = await self._outside.contexts.read(self._spec)
         log = self._logs.writer("", "tiltfile")
-        loaded = await self._outside.tiltfiles.load(self._spec, context, log)
+        outside = self._outside
+
+        def build(project: Project, namespace: str) -> Awaitable[Graph]:
+            return self._pool.run(graphs.build, project, namespace)
+
+        loaded, graph = await loading.load(
+            outside.contexts, outside.tiltfiles, build, self._spec, log
+        )
         self._logs.scrub(loaded.secrets)
-        namespace = loaded.kube_context.namespace
-        try:
-            graph = await self._pool.run(graphs.build, loaded.project, namespace)
-        except graphs.CircleError as error:
-            message = f"these wait for each other: {error}"
-            hint = "take out one of resource_deps, FROM or image_deps in this circle"
-            raise PermanentError(Problem(Code.TILTFILE, message, hint=hint)) from error
         generation = action.generation
         now = self._clock.now()
         return (events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, generation, now),)
@@ -202,11 +202,8 @@ class Worker:
     async def _look(self, action: Look) -> tuple[events.Event, ...]:
         found = await self._connected().look(action.scopes)
         state = self._store.state
-        known = [
-            (live.find(state.graph.manifests, f.body, state.kube_context.namespace), f.body)
-            for f in found
-        ]
-        ours = {name: body for name, body in known if name is not None}
+        bodies = (f.body for f in found)
+        ours = live.named(state.graph.manifests, bodies, state.kube_context.namespace)
         return (events.Looked(action.scopes, ours),)
 
     async def _read(self, action: ReadInputs) -> tuple[events.Event, ...]:

@@ -23,12 +23,14 @@ from tilt_api.version import VERSION
 from tiltd.model import events
 from tiltd.model.names import NodeName, ResourceName, SessionId, resource_node
 from tiltd.model.state import Mode, SessionSpec, State
+from tiltd.ports import PermanentError, TransientError
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import Batch, LogStore
+from tiltd.runtime.planning import Planner
 from tiltd.runtime.sessions import BusyError, Sessions, UnknownSessionError
 from tiltd.runtime.store import Store
-from tiltd.server import convert, status
+from tiltd.server import convert, plans, status
 from tiltd.server.board import Board
 
 _GATHER = 0.05
@@ -59,6 +61,7 @@ class Daemon:
     store: Store
     sessions: Sessions
     controller: Controller
+    planner: Planner
     logs: LogStore
     clock: Clock
     stop: Callable[[], None]
@@ -72,6 +75,7 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self._instance = uuid4().hex
         self._board = Board(daemon.store, self._converter)
         self.streams = 0
+        self.planned = False
 
     def _converter(self, state: State) -> convert.Converter:
         daemon = self._daemon
@@ -129,6 +133,35 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             problem = pb.Problem(code="usage", message=message)
             await status.refuse(context, grpc.StatusCode.NOT_FOUND, problem)
         return pb.StopSessionResponse()
+
+    async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
+        """What a session would do."""
+        if not Path(request.tiltfile_path).is_absolute():
+            problem = pb.Problem(code="usage", message="tiltfile_path must be absolute")
+            await status.refuse(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
+        spec = SessionSpec(
+            id=SessionId(uuid4().hex[:12]),
+            mode=Mode.CI,
+            tiltfile=request.tiltfile_path,
+            args=tuple(request.args),
+            context=request.context,
+            namespace=request.namespace,
+            env=dict(request.env),
+            cwd=request.working_dir,
+        )
+        daemon = self._daemon
+        lines = plans.Lines(daemon.clock.now)
+        self.streams += 1
+        try:
+            drawn = await daemon.planner.draw(spec, lines, offline=request.offline)
+        except (PermanentError, TransientError) as error:
+            wrong = self._converter(daemon.store.state).problem(error.problem)
+            await status.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, wrong)
+        finally:
+            self.streams -= 1
+            self.planned = True
+        converter = self._converter(drawn.state)
+        return plans.message(drawn, lines, daemon.logs.scrubber, converter.problem)
 
     async def GetSnapshot(
         self,

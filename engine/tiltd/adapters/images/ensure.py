@@ -37,6 +37,7 @@ from tiltd.runtime import threads
 
 _SHORT_CALLS = 4
 _DOCKER_VARIABLES = ("PATH", "HOME", "DOCKER_CONFIG")
+_ENGINE = "engine"
 
 
 class DockerImages:
@@ -63,6 +64,13 @@ class DockerImages:
         """Find the image, or build and push it. See `ports.Images`."""
         config = dockerconfig.read(spec.env)
         return await _Ensuring(self._tools, action, spec, config, log, phase, check).run()
+
+    async def find(
+        self, action: EnsureImage, spec: SessionSpec, log: ports.Log
+    ) -> ImageReady | None:
+        """Where the image is already. See `ports.Images`."""
+        config = dockerconfig.read(spec.env)
+        return await _Ensuring(self._tools, action, spec, config, log, _no_phase, _no_check).find()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -117,16 +125,23 @@ class _Ensuring:
 
     async def run(self) -> ImageReady:
         self.phase("find")
+        ready = await self.find()
+        if ready is None:
+            return await self._build()
+        if ready.reused == _ENGINE and self.action.refs.push:
+            return self.ready(await self._push(), reused=_ENGINE)
+        return ready
+
+    async def find(self) -> ImageReady | None:
+        """Where it is; what is in the engine alone may have to be pushed yet."""
         if ready := await self._in_registry():
             return ready
         if self._puts_itself():
-            return await self._build()
+            return None
         found = await self._in_engine(self.action.refs.local)
         if found is None or not self._fits(found):
-            return await self._build()
-        if not self.action.refs.push:
-            return self.ready(found.id, reused="engine")
-        return self.ready(await self._push(), reused="engine")
+            return None
+        return self.ready(found.id, reused=_ENGINE)
 
     def _puts_itself(self) -> bool:
         """Whether it is the build's own business where the image goes."""
@@ -318,3 +333,11 @@ def _domain(name: str) -> str:
         return reference.parse(name).domain
     except reference.InvalidReferenceError:
         return ""  # `type=registry,…` of cache_from, which only BuildKit reads
+
+
+def _no_phase(_name: str) -> None:
+    """To look takes no phases."""
+
+
+async def _no_check() -> None:
+    """Nothing was built."""

@@ -36,6 +36,7 @@ from tiltd.model.names import ObjectId
 from tiltd.model.observed import ClusterInfo, ContainerRun, FoundObject, KubeContext, Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
+from tiltd.model.trial import Trial
 from tiltd.runtime import imports, threads
 
 _log = logging.getLogger(__name__)
@@ -159,6 +160,10 @@ class KubeCluster:
         A namespaced object without a namespace goes to the context's.
         """
         return await self._connected().objects.apply(body, seconds)
+
+    async def trial(self, body: JSON, seconds: float, *, known: bool) -> Trial:
+        """See `ports.Cluster`."""
+        return await self._connected().objects.trial(body, seconds, known=known)
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`."""

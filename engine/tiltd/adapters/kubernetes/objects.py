@@ -16,6 +16,7 @@ Sources: "Server-Side Apply", "API Concepts" (chunks), "Garbage Collection", kub
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from tiltd import ports
@@ -27,6 +28,7 @@ from tiltd.core import podspec
 from tiltd.model.desired import JSON
 from tiltd.model.observed import Kind
 from tiltd.model.problems import Code, Problem
+from tiltd.model.trial import Trial
 
 MANAGER = "tiltd"
 _APPLY = "application/apply-patch+yaml"
@@ -67,6 +69,24 @@ class Objects:
                     self._kinds.forget(kind)  # its definition may have been deleted: ask again
                 raise
 
+    async def trial(self, body: JSON, seconds: float, *, known: bool) -> Trial:
+        """See `ports.Cluster`."""
+        async with _translated(body, seconds, "try"):
+            kind = await self._kinds.find(*group_version_kind(body))
+            if kind is None:
+                return Trial(words=f"the cluster knows no {body.get('kind')} yet")
+            body = self._placed(body, kind)
+            metadata = podspec.section(body, "metadata")
+            if not metadata.get("name"):
+                return Trial(words="its name is made by the cluster")
+            path = discovery.path(kind, str(metadata.get("namespace") or ""), metadata["name"])
+            before = None if known else await self._read(path, seconds)
+            try:
+                after, conflicts = await self._patch(body, path, seconds, dry=True)
+            except Refused as refused:
+                return replace(_refused(refused, body), before=before)
+            return Trial(after, before, conflicts=conflicts)
+
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`; what `generateName` made can't be found again and is left."""
         limit = asyncio.Semaphore(_DELETES)
@@ -106,8 +126,16 @@ class Objects:
                 await self._until_gone(path, str(live["metadata"]["uid"]), seconds)
             recreated = True
 
-    async def _patch(self, body: JSON, path: str, seconds: float) -> tuple[JSON, tuple[str, ...]]:
+    async def _read(self, path: str, seconds: float) -> JSON | None:
+        reply = await self._wire.ask(Request("GET", path, seconds=seconds))
+        return None if reply.status == _NOT_FOUND else _checked(reply)
+
+    async def _patch(
+        self, body: JSON, path: str, seconds: float, *, dry: bool = False
+    ) -> tuple[JSON, tuple[str, ...]]:
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "false"}
+        if dry:
+            query["dryRun"] = "All"
         try:
             return await self._send("PATCH", path, query, body, seconds), ()
         except Refused as refused:
@@ -232,6 +260,20 @@ def _checked(reply: Reply) -> JSON:
     if not reply.ok:
         raise Refused(reply)
     return reply.json()
+
+
+def _refused(refused: Refused, body: JSON) -> Trial:
+    """What a refusal of a dry run says about the apply."""
+    if refused.reply.status == _NOT_FOUND:
+        return Trial(words="its namespace is not there yet")
+    if "dry run" in refused.words and "webhook" in refused.words:
+        return Trial(words="a webhook of the cluster can't tell what it would change")
+    if faults.meaning(refused) is Meaning.IMMUTABLE and body.get("kind") not in _KEPT:
+        return Trial(immutable=True)
+    try:
+        faults.raise_apply(refused, body)
+    except ports.PermanentError as error:
+        return Trial(refused=error.problem)
 
 
 def _light(live: JSON) -> JSON:

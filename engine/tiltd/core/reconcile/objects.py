@@ -20,7 +20,7 @@ def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
     if applied is not None and applied.key == rendered.key:
         return Done()
     found = s.found.get(manifest.id)
-    if applied is None and found is not None and _same(rendered, found):
+    if applied is None and found is not None and same(rendered, found):
         return Record(ObjectApplied(manifest.id, rendered.key, found, now, changed=False))
     timeout = s.project.settings.apply_timeout if s.project else 30.0
     apply = Apply(manifest, rendered.body, rendered.key, timeout)
@@ -34,7 +34,8 @@ def render(manifest: Manifest, s: State) -> inject.Rendered:
     return inject.render(manifest, placements, s.label)
 
 
-def _same(rendered: inject.Rendered, found: JSON) -> bool:
+def same(rendered: inject.Rendered, found: JSON) -> bool:
+    """Whether a live object is what would be sent: by its key, and nobody has touched it since."""
     metadata = podspec.section(found, "metadata")
     annotations = podspec.section(metadata, "annotations")
     return (

@@ -1,0 +1,30 @@
+"""Reads a project: its kubeconfig context, its Tiltfile, its graph."""
+
+from collections.abc import Awaitable, Callable
+
+from tiltd.core import graph as graphs
+from tiltd.model.desired import Project
+from tiltd.model.graph import Graph
+from tiltd.model.problems import Code, Problem
+from tiltd.model.state import SessionSpec
+from tiltd.ports import Contexts, Loaded, Log, PermanentError, Tiltfiles
+
+Build = Callable[[Project, str], Awaitable[Graph]]
+"""`core.graph.build`, off the event loop."""
+
+
+async def load(
+    contexts: Contexts, tiltfiles: Tiltfiles, build: Build, spec: SessionSpec, log: Log
+) -> tuple[Loaded, Graph]:
+    """The project of a session.
+
+    Raises:
+        PermanentError: the kubeconfig or the Tiltfile is wrong, or its parts wait for each other.
+    """
+    loaded = await tiltfiles.load(spec, await contexts.read(spec), log)
+    try:
+        return loaded, await build(loaded.project, loaded.kube_context.namespace)
+    except graphs.CircleError as error:
+        message = f"these wait for each other: {error}"
+        hint = "take out one of resource_deps, FROM or image_deps in this circle"
+        raise PermanentError(Problem(Code.TILTFILE, message, hint=hint)) from error
