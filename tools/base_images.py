@@ -99,12 +99,7 @@ def ensure(folders: settings.Folders) -> None:
 
 def main() -> int:
     """Make what is missing; returns the exit code."""
-    try:
-        ensure(settings.folders())
-    except console.Failure as failure:
-        console.say(f"error: {failure}")
-        return 1
-    return 0
+    return console.exit_code(lambda: ensure(settings.folders()))
 
 
 if __name__ == "__main__":

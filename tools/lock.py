@@ -84,12 +84,7 @@ def main() -> int:
             return 0
         console.say("constraints.txt is stale: run `python3 -m tools.lock` and commit it")
         return 1
-    try:
-        _LOCK.write_text(resolve(requirements()))
-    except console.Failure as failure:
-        console.say(f"error: {failure}")
-        return 1
-    return 0
+    return console.exit_code(lambda: _LOCK.write_text(resolve(requirements())))
 
 
 if __name__ == "__main__":

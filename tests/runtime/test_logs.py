@@ -289,25 +289,3 @@ def test_lines_are_the_same_however_the_text_is_cut(lines: list[str], cuts: list
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert runner.run(run()) == lines
-
-
-@given(st.integers(200, 2000), st.lists(st.lists(PLAIN, max_size=8), max_size=20))
-def test_every_line_is_read_or_counted_and_memory_is_bounded(
-    limit: int, writes: list[list[str]]
-) -> None:
-    async def run() -> None:
-        store = logs.LogStore(limit=limit)
-        writer = store.writer("web", "x")
-        seen = dropped = last = 0
-        for lines in writes:
-            writer.write("".join(f"{line}\n" for line in lines))
-            assert store.size <= limit
-            async for batch in store.read(last, follow=False):
-                assert batch.last > last
-                last = batch.last
-                seen += len(batch.entries)
-                dropped += batch.dropped
-        assert seen + dropped == sum(map(len, writes)) == store.last
-
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(run())

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 _TAIL_LINES = 25
@@ -38,6 +38,16 @@ def step(what: str) -> Generator[None]:
     begin = time.monotonic()
     yield
     say(f"{what}: done in {time.monotonic() - begin:.1f} s")
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Run it: 0, or 1 when a failure has been told."""
+    try:
+        run()
+    except Failure as failure:
+        say(f"error: {failure}")
+        return 1
+    return 0
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -54,15 +54,14 @@ def pin(go: str, module: binaries.Module) -> None:
 
 def main() -> int:
     """Pin all of them; returns the exit code."""
-    try:
-        go = toolchain.go(settings.folders())
-        for module in _MODULES:
-            with console.step(f"pin {module.name}"):
-                pin(go, module)
-    except console.Failure as failure:
-        console.say(f"error: {failure}")
-        return 1
-    return 0
+    return console.exit_code(_pin_all)
+
+
+def _pin_all() -> None:
+    go = toolchain.go(settings.folders())
+    for module in _MODULES:
+        with console.step(f"pin {module.name}"):
+            pin(go, module)
 
 
 def _block(word: str, lines: Sequence[str]) -> str:
