@@ -120,7 +120,7 @@ def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequ
             crash_budget=options.crash_budget,
             grace=options.grace,
         ),
-        env=_environment(),
+        env=environment(),
         working_dir=os.getcwd(),  # noqa: PTH109 - pathlib would be imported for nothing else
         end_with_client=True,
         keep_going=options.keep_going,
@@ -128,7 +128,7 @@ def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequ
     )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The user's environment, as far as it is text: protobuf's strings are Unicode."""
     return {
         name: value
