@@ -95,7 +95,7 @@ def test_the_exit_code_is_the_outcome(
 
 def test_lines_that_come_with_the_verdict_are_printed_before_it(place: Place) -> None:
     many = tuple(f"line {n}" for n in range(5000))
-    end = fake.End(pb.OUTCOME_HEALTHY, last=fake.Say(many, "web", "pod/web-1/main"))
+    end = fake.End(pb.OUTCOME_HEALTHY, last=fake.Say(many, "web", "pod/web-1/main/0"))
     with place.serving(fake.Script((end,))):
         lines = place.run("ci").stdout.splitlines()
     assert [line.partition("│ ")[2] for line in lines[:-1]] == list(many)

@@ -25,6 +25,7 @@ CRASH = pb.Finding(
     reason="CrashLoopBackOff",
     message="container main crashed 3 times",
     observed="restarts 3 of 2",
+    life=3,
     exit_code=137,
     signal=9,
     warnings=["BackOff: restarting failed container"],
@@ -196,9 +197,11 @@ def test_success_is_one_line() -> None:
 
 def test_a_failure_is_told_with_all_that_is_known_about_it() -> None:
     shown = screen()
-    place = {"resource": "web", "span": "pod/web-5d-x1/main"}
+    place = {"resource": "web", "span": "pod/web-5d-x1/main/3"}
+    shown.logged([line("the life before", resource="web", span="pod/web-5d-x1/main/2")])
     shown.logged(line(f"line {n}", **place) for n in range(30))
-    shown.logged([line("another container's", resource="web", span="pod/web-5d-x1/side")])
+    shown.logged([line("the next life", resource="web", span="pod/web-5d-x1/main/4")])
+    shown.logged([line("another container's", resource="web", span="pod/web-5d-x1/side/3")])
     waiting = resource("api", pb.VERDICT_PROGRESSING, status="waiting for image shop-api")
     replica = pb.Finding()
     replica.CopyFrom(CRASH)
@@ -397,7 +400,7 @@ def test_filters_choose_among_log_lines(chosen: Filter, texts: list[str]) -> Non
     lines = [
         line("loading", span="tiltfile"),
         line("compiling", resource="web", span="build/web"),
-        line("serving", resource="web", span="pod/web-1/main"),
+        line("serving", resource="web", span="pod/web-1/main/0"),
         line("careful", resource="docs", span="serve", level=pb.LOG_LEVEL_WARN),
         line("detail", resource="docs", span="command", level=pb.LOG_LEVEL_DEBUG),
     ]

@@ -93,7 +93,8 @@ def test_a_server_that_exits_is_shown_with_its_exit_code_and_last_words(
     assert sentence.endswith("[pod.crash-loop]")
     chain = result.line("  Deployment/worker → ReplicaSet/worker-")
     assert chain.endswith("container worker")
-    assert result.says("no money")
+    tail = result.out.partition("of container worker:\n")[2]
+    assert tail.startswith("    no money\n  events:"), "the words of one life, not of all three"
     assert result.says("restarts 2 of 2, and down again")
     assert result.seconds < LIMIT
 

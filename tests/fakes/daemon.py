@@ -287,7 +287,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     "healthy": (
         Say(("building",), "web", "build/web"),
         Change((resource("web", pb.VERDICT_HEALTHY),)),
-        End(pb.OUTCOME_HEALTHY, last=Say(("the last word",), "web", "pod/web-1/main")),
+        End(pb.OUTCOME_HEALTHY, last=Say(("the last word",), "web", "pod/web-1/main/0")),
     ),
     "endless": (
         Say(("started",), "web"),

@@ -1088,6 +1088,7 @@ class Finding(_message.Message):
     SIGNAL_FIELD_NUMBER: _builtins.int
     HINT_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    LIFE_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     rule: _builtins.str
     """pod.crash-loop …, listed in docs/health.md"""
@@ -1101,6 +1102,10 @@ class Finding(_message.Message):
     exit_code: _builtins.int
     signal: _builtins.int
     hint: _builtins.str
+    life: _builtins.int
+    """Of a container that has ended: which of its lives that was, counted from 0; its log has the span
+    pod/NAME/CONTAINER/LIFE.
+    """
     @_builtins.property
     def chain(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectRef]:
         """Deployment/web, Pod/web-1, container main: from the applied object down to the culprit."""
@@ -1127,13 +1132,16 @@ class Finding(_message.Message):
         signal: _builtins.int | None = ...,
         hint: _builtins.str = ...,
         events: _abc.Iterable[Global___ClusterEvent] | None = ...,
+        life: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "exit_code", b"exit_code", "signal", b"signal", "since", b"since", "until", b"until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_life", b"_life", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "exit_code", b"exit_code", "life", b"life", "signal", b"signal", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "chain", b"chain", "events", b"events", "exit_code", b"exit_code", "hint", b"hint", "message", b"message", "observed", b"observed", "reason", b"reason", "rule", b"rule", "signal", b"signal", "since", b"since", "until", b"until", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "_life", b"_life", "_signal", b"_signal", "_since", b"_since", "_until", b"_until", "chain", b"chain", "events", b"events", "exit_code", b"exit_code", "hint", b"hint", "life", b"life", "message", b"message", "observed", b"observed", "reason", b"reason", "rule", b"rule", "signal", b"signal", "since", b"since", "until", b"until", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    _WhichOneofReturnType__life: _TypeAlias = _typing.Literal["life"]  # noqa: Y015
+    _WhichOneofArgType__life: _TypeAlias = _typing.Literal["_life", b"_life"]  # noqa: Y015
     _WhichOneofReturnType__signal: _TypeAlias = _typing.Literal["signal"]  # noqa: Y015
     _WhichOneofArgType__signal: _TypeAlias = _typing.Literal["_signal", b"_signal"]  # noqa: Y015
     _WhichOneofReturnType__since: _TypeAlias = _typing.Literal["since"]  # noqa: Y015
@@ -1142,6 +1150,8 @@ class Finding(_message.Message):
     _WhichOneofArgType__until: _TypeAlias = _typing.Literal["_until", b"_until"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__life) -> _WhichOneofReturnType__life | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__signal) -> _WhichOneofReturnType__signal | None: ...
     @_typing.overload
@@ -1434,7 +1444,7 @@ class LogLine(_message.Message):
     resource: _builtins.str
     """Empty: of the session as a whole."""
     span: _builtins.str
-    """What in the resource wrote it: build/…, pod/NAME/CONTAINER, command."""
+    """What in the resource wrote it: build/…, pod/NAME/CONTAINER/LIFE (restarts before it), command."""
     level: Global___LogLevel.ValueType
     text: _builtins.str
     """One line, without its end."""

@@ -1,9 +1,9 @@
 """The last lines of everything that prints, for the report of a failure.
 
-The daemon names the source of a line by resource and span: `pod/NAME/CONTAINER`, `build/IMAGE`,
-`command`, `serve`.  A container that crashes goes on under the same span in its next life, so
-what is wanted, the end of the life that crashed, is the end of the span: the next life has either
-not printed yet, or crashed as well.
+The daemon names the source of a line by resource and span: `pod/NAME/CONTAINER/LIFE`,
+`build/IMAGE`, `command`, `serve`.  Of a container that crashed, the life that did is wanted, and
+the finding says which; the next one may have begun to print by now.  Of any other container it is
+the newest life.
 """
 
 from collections import deque
@@ -11,6 +11,7 @@ from collections import deque
 from tilt_api.v1 import tilt_pb2 as pb
 
 LINES = 20
+_LIVES = 3
 
 
 class Tails:
@@ -18,6 +19,7 @@ class Tails:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], deque[str]] = {}
+        self._lives: dict[tuple[str, str], list[int]] = {}
 
     def add(self, line: pb.LogLine) -> None:
         """Remember a line, and forget the one that is too old now."""
@@ -25,7 +27,19 @@ class Tails:
         kept = self._lines.get(place)
         if kept is None:
             kept = self._lines[place] = deque(maxlen=LINES)
+            self._note(*place)
         kept.append(line.text)
+
+    def _note(self, resource: str, span: str) -> None:
+        """A new life of a container: those before the one that has just ended count no more."""
+        container, _, life = span.rpartition("/")
+        if container.startswith("pod/") and life.isdecimal():
+            lives = self._lives.setdefault((resource, container), [])
+            lives.append(int(life))
+            lives.sort()
+            for old in lives[:-_LIVES]:
+                del self._lines[resource, f"{container}/{old}"]
+            del lives[:-_LIVES]
 
     def of(self, resource: str, finding: pb.Finding) -> tuple[str, list[str]]:
         """What the subject of a finding is called, and its last lines."""
@@ -40,13 +54,20 @@ class Tails:
             case "Serve" | "Local":
                 return "the served process", self._span(resource, "serve")
             case "Pod" if subject.container:
-                span = f"pod/{subject.name}/{subject.container}"
-                return f"container {subject.container}", self._span(resource, span)
+                return f"container {subject.container}", self._container(resource, finding)
             case _:
                 return "", []
 
     def _span(self, resource: str, span: str) -> list[str]:
         return list(self._lines.get((resource, span), ()))
+
+    def _container(self, resource: str, finding: pb.Finding) -> list[str]:
+        subject = finding.chain[-1]
+        span = f"pod/{subject.name}/{subject.container}"
+        lives = self._lives.get((resource, span), [])
+        if finding.HasField("life"):
+            return self._span(resource, f"{span}/{finding.life}")
+        return self._span(resource, f"{span}/{lives[-1]}") if lives else []
 
     def _build(self, image: str) -> list[str]:
         """A build is logged under one of the resources that use its image."""

@@ -132,23 +132,43 @@ def _runs(name: ResourceName, uid: Uid, pod: JSON, s: State) -> Iterator[tuple[C
     status = podspec.section(pod, "status")
     for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for container in podspec.rows(status.get(key)):
-            restarts = int(container.get("restartCount") or 0)
-            current = podspec.section(container, "state")
-            base = (name, str(metadata.get("namespace")), str(metadata.get("name")), uid)
-            known = str(container.get("name"))
-            if "running" in current or "terminated" in current:
-                since = _since(current, s)
-                yield ContainerRun(*base, known, restarts, since=since), "terminated" in current
-            if restarts and podspec.section(container, "lastState").get("terminated"):
-                yield ContainerRun(*base, known, restarts - 1, previous=True), True
+            where = (name, str(metadata.get("namespace")), str(metadata.get("name")), uid)
+            yield from _lives((*where, str(container.get("name"))), container, s)
 
 
-def _since(current: JSON, s: State) -> float:
-    """For a life that began before the session: only what it prints from now on is news."""
+def _lives(
+    base: tuple[ResourceName, str, str, Uid, str], container: JSON, s: State
+) -> Iterator[tuple[ContainerRun, bool]]:
+    """The lives of a container whose log can be had: the newest that began, and the one before.
+
+    The count of restarts grows when the next life begins: while it is waited for, it still is that
+    of the life that is over.
+    """
+    restarts = int(container.get("restartCount") or 0)
+    current = podspec.section(container, "state")
+    last = podspec.section(podspec.section(container, "lastState"), "terminated")
+    if "running" in current:
+        old = _old(podspec.section(current, "running"), "startedAt", s)
+        since = _present(s) if old else 0.0
+        yield ContainerRun(*base, restarts, since=since), False
+    elif ended := podspec.section(current, "terminated") or last:
+        # Of one that is down, the last words count, whenever it began.
+        well = not ended.get("exitCode") and _old(ended, "startedAt", s)
+        yield ContainerRun(*base, restarts, since=_present(s) if well else 0.0), True
+    begun = "running" in current or "terminated" in current
+    if begun and last and restarts and not _old(last, "finishedAt", s):
+        yield ContainerRun(*base, restarts - 1, previous=True), True
+
+
+def _old(told: JSON, what: str, s: State) -> bool:
+    """Whether this was before the session: then it is no news."""
     if s.session is None:
-        return 0.0
+        return False
+    moment = Clock(0.0, s.cluster.skew if s.cluster else 0.0).host(str(told.get(what) or ""))
+    return moment is not None and moment + RESOLUTION < s.session.started_at
+
+
+def _present(s: State) -> float:
+    """The beginning of the session as the cluster counts: from then on, a line is news."""
     skew = s.cluster.skew if s.cluster else 0.0
-    told = podspec.section(current, "running") or podspec.section(current, "terminated")
-    started = Clock(0.0, skew).host(str(told.get("startedAt") or ""))
-    before = started is not None and started + RESOLUTION < s.session.started_at
-    return s.session.started_at + skew if before else 0.0
+    return s.session.started_at + skew if s.session else 0.0

@@ -76,6 +76,7 @@ class Finding:
         warnings: what is worth a line though it does not decide.
         exit_code: of the container's or process's last exit.
         signal: that ended it.
+        life: of a container that has ended: which of its lives that was (its restarts until then).
         hint: what to do about it.
     """
 
@@ -90,6 +91,7 @@ class Finding:
     warnings: tuple[str, ...] = ()
     exit_code: int | None = None
     signal: int | None = None
+    life: int | None = None
     hint: str = ""
 
     @property

@@ -63,7 +63,7 @@ class Entry(NamedTuple):
         seq: counts all lines, from 1.
         time: when its end came; seconds since the epoch.
         resource: the resource's name; empty for what is the session's.
-        span: what of the resource printed it (`build/shop-api`, `pod/web-1/main` …).
+        span: what of the resource printed it (`build/shop-api`, `pod/web-1/main/0` …).
         level: `debug`, `info`, `warn` or `error`.
         text: without its line end.
     """

@@ -167,4 +167,6 @@ class Sessions:
         self._store.dispatch(events.ClusterChanged(self._clock.now(), seen, gone))
 
     def _log(self, run: ContainerRun) -> Log:
-        return self._logs.writer(ResourceName(run.resource), f"pod/{run.pod}/{run.container}")
+        """Each life has a span of its own: a report shows the end of the one that crashed."""
+        span = f"pod/{run.pod}/{run.container}/{run.restart}"
+        return self._logs.writer(ResourceName(run.resource), span)

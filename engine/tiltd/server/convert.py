@@ -161,7 +161,7 @@ class Converter:
             warnings=[self._scrub(w) for w in finding.warnings],
             hint=finding.hint,
         )
-        for field in ("since", "until", "exit_code", "signal"):
+        for field in ("since", "until", "exit_code", "signal", "life"):
             value = getattr(finding, field)
             if value is not None:
                 setattr(message, field, value)

@@ -25,6 +25,15 @@ def test_pieces_of_any_size_give_the_same_text() -> None:
         assert "".join(parts) + lines.end() == "\n".join(texts) + "\n"
 
 
+def test_what_the_kubelet_writes_into_the_answer_is_not_told_as_the_containers() -> None:
+    lines = Lines()
+    lines.begin()
+    words = "unable to retrieve container logs for containerd://1f6c147315c6"
+    told = lines.feed(log("last words") + words.encode())
+    assert told + lines.end() == "last words\n"
+    assert lines.foreign == [words]
+
+
 def test_bytes_that_are_no_text_are_replaced() -> None:
     lines = Lines()
     lines.begin()

@@ -48,9 +48,10 @@ def lives(body: Any) -> Iterator[ContainerRun]:
     for row in body.get("status", {}).get("containerStatuses", ()):
         base = (ResourceName("r"), metadata["namespace"], metadata["name"], metadata["uid"])
         restarts = row["restartCount"]
-        if {"running", "terminated"} & row["state"].keys():
+        begun, ended = {"running", "terminated"} & row["state"].keys(), row["lastState"]
+        if begun or ended:
             yield ContainerRun(*base, row["name"], restarts)
-        if restarts and row["lastState"].get("terminated"):
+        if begun and restarts and ended:
             yield ContainerRun(*base, row["name"], restarts - 1, previous=True)
 
 

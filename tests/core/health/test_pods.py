@@ -341,6 +341,21 @@ def test_who_is_down_after_the_last_restart_of_the_budget_has_failed_without_one
     assert (worst.verdict, worst.observed) == (verdict, observed)
 
 
+@pytest.mark.parametrize(
+    ("reported", "life"),
+    [
+        pytest.param(box(ended(1)), 0, id="the first"),
+        pytest.param(box(back_off(), restarts=2, last=ended(1)), 2, id="waits for the next"),
+        pytest.param(box(running(0), restarts=3, last=ended(1)), 2, id="the next one runs"),
+        pytest.param(box(ended(1), restarts=3, last=ended(1)), 3, id="that has crashed, too"),
+    ],
+)
+def test_a_crash_is_told_with_the_life_that_it_ended(
+    reported: tuple[Json, Json], life: int
+) -> None:
+    assert judge(pod(reported)).worst.life == life
+
+
 def test_the_last_restart_of_the_budget_may_succeed() -> None:
     assert judge(pod(box(running(0), restarts=2, last=ended(1)))).verdict is Verdict.HEALTHY
 

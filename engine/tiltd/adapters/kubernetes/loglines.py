@@ -7,14 +7,19 @@ streams are read side by side), so the last few hundred are remembered, not just
 
 A line that does not end is not held for ever: it is told in pieces, and how much of it was told is
 remembered too.
+
+A line that does not begin with a time is no line of the container's: the kubelet writes into the
+answer what keeps it from reading on (`unable to retrieve container logs for …`).  It is kept apart.
 """
 
 import codecs
+import re
 import zlib
 from collections import Counter, deque
 from datetime import UTC, datetime
 
 _REMEMBERED = 256
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 PIECE = 64 * 1024
 
 Mark = tuple[str, int]
@@ -36,6 +41,8 @@ class Lines:
         self._rest = b""
         self._open: _Open | None = None
         self._cut: tuple[str, int] = ("", 0)
+        self.foreign: list[str] = []
+        """What somebody else has written between the lines of the container."""
 
     def begin(self) -> str:
         """A new stream starts; the time to ask for (`sinceTime`), empty for everything."""
@@ -67,6 +74,10 @@ class Lines:
             text = self._piece(line)
             return text + self._close()
         stamp, content = _split(line)
+        if not _STAMP.fullmatch(stamp):
+            if len(self.foreign) < _REMEMBERED:
+                self.foreign.append(line.decode(errors="replace"))
+            return ""
         mark = (stamp, zlib.crc32(content))
         if not self._new(mark):
             return ""

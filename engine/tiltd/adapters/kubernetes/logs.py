@@ -103,6 +103,8 @@ class Logs:
             life = Life.RUNNING if now is Life.WAITING else now
         if text := lines.end():
             log.write(text)
+        for words in dict.fromkeys(lines.foreign):
+            _log.debug("instead of the log of %s/%s: %s", run.pod, run.container, words)
 
     async def _once(
         self, run: ContainerRun, life: Life, lines: Lines, log: ports.Log

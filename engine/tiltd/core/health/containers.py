@@ -60,6 +60,17 @@ class Container:
         return self.ended or fields.section(self.status, "lastState", "terminated")
 
     @property
+    def ended_life(self) -> int | None:
+        """Which life `exit` is the end of, counted from 0; None if there was none.
+
+        The kubelet counts a restart when the next life begins, so between two lives its count is
+        still that of the one that is over.
+        """
+        if not self.exit:
+            return None
+        return self.restarts - 1 if self.running else self.restarts
+
+    @property
     def restarts(self) -> int:
         """The kubelet's restart count, since the pod was made."""
         return fields.number(self.status, "restartCount")

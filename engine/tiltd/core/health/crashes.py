@@ -38,6 +38,7 @@ def judge(container: Container, case: Case) -> Finding | None:
         since=finished,
         exit_code=exits.code(container.exit),
         signal=exits.signal(container.exit),
+        life=container.ended_life,
         hint=_hint(container, case),
     )
     if case.keeper is Keeper.JOB or _final(container):

@@ -67,6 +67,7 @@ def _failed(obj: Obj, scope: Scope, found: Obj) -> Finding:
                 message=finding.message + words,
                 exit_code=exits.code(ended),
                 signal=exits.signal(ended),
+                life=container.ended_life,
                 hint=exits.advice(ended, limit),
             )
     return finding

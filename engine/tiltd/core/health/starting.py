@@ -61,6 +61,7 @@ def broken(container: Container, case: Case, state: Obj | None = None) -> Findin
         message=f"The {container.title} of pod {case.name} cannot be started: {_tail(message)}",
         since=case.track(container).waiting_since,
         exit_code=exits.code(container.exit),
+        life=container.ended_life,
         hint=exits.hint(message),
     )
 
