@@ -132,6 +132,14 @@ class Client:
         """The whole state, once."""
         return _once(self.stub.GetSnapshot, pb.GetSnapshotRequest(), timeout).snapshot
 
+    def plan(self, request: pb.PlanRequest, timeout: float = CALL) -> pb.PlanResponse:
+        """What a `ci` would do, and why.
+
+        Raises:
+            CallError: `FAILED_PRECONDITION`: the Tiltfile is wrong, or something can't be reached.
+        """
+        return _once(self.stub.Plan, request, timeout)
+
     def trigger(self, resource: str, timeout: float = CALL) -> None:
         """Update a resource now. `NOT_FOUND`: there is no such resource."""
         _once(self.stub.Trigger, pb.TriggerRequest(resource=resource), timeout)

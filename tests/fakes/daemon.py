@@ -152,6 +152,9 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self.stopped.set()
         return pb.StopSessionResponse()
 
+    def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
+        return pb.PlanResponse(context=request.context)
+
     def Shutdown(self, request: pb.ShutdownRequest, context: Context) -> pb.ShutdownResponse:
         self.calls.append("Shutdown")
         self.shut_down.set()

@@ -35,6 +35,7 @@ from tiltd.model.state import ImageReady, State
 from tiltd.model.trial import Trial
 
 _VALUES = frozenset({"ConfigMap", "Secret"})
+_ENDING = frozenset({"Job", "CronJob"})
 
 
 class Step(Enum):
@@ -266,7 +267,9 @@ def _notes(planned: Planned, s: State, found: Mapping[NodeName, Planned]) -> Ite
     if node.manifest.id.kind in _VALUES and planned.changes:
         for user in s.graph.dependents.get(planned.node, ()):
             part = s.graph.nodes[user]
-            if isinstance(part, graph.ObjectNode) and found[user].step is Step.NOTHING:
+            if not isinstance(part, graph.ObjectNode) or part.manifest.id.kind in _ENDING:
+                continue
+            if found[user].step is Step.NOTHING:
                 yield f"the pods of {part.manifest.id} are not restarted for it"
 
 

@@ -1,0 +1,137 @@
+"""Asks a daemon for a plan: what `plan`, `diff`, `keys`, `why` and `graph` show, each in its way.
+
+A daemon that runs is asked, also beside its session; else one is started for this question alone.
+"""
+
+import argparse
+import difflib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tilt_client import arguments, connect, terminal
+from tilt_client.arguments import Flag
+from tilt_client.commands import options
+from tilt_client.complaint import Complaint, Exit
+from tilt_client.spawn import Start
+
+if TYPE_CHECKING:
+    from tilt_api.v1 import tilt_pb2 as pb
+
+PATIENCE = 900.0
+"""Seconds; a Tiltfile may run programs that take long."""
+
+_SHARED = {"--namespace", "--no-color"}
+FLAGS: tuple[Flag, ...] = (
+    arguments.FILE,
+    arguments.CONTEXT,
+    *(flag for flag in arguments.SESSION if _SHARED & set(flag[0])),
+)
+OFFLINE: Flag = (
+    ("--offline",),
+    {
+        "action": "store_true",
+        "help": "ask neither cluster nor engine nor registry: compare with the last run from here",
+    },
+)
+
+
+def output(*formats: str) -> Flag:
+    """`-o`, with the first format as its default."""
+    how = {"metavar": "FORMAT", "choices": formats, "default": formats[0]}
+    return ("-o", "--output"), {**how, "help": f"{', '.join(formats)} (default: {formats[0]})"}
+
+
+def ask(found: argparse.Namespace, *, offline: bool) -> "pb.PlanResponse":
+    """The plan; what the Tiltfile prints goes to standard error.
+
+    Raises:
+        Complaint: there is none, for the reason that it tells.
+    """
+    tiltfile = options.tiltfile(found.file)
+    with connect.ensured(tiltfile, Start("plan", passing=True), _import, _quiet) as link:
+        from tilt_api.client import CallError  # noqa: PLC0415 - see `connect`
+        from tilt_api.v1 import tilt_pb2 as pb  # noqa: PLC0415
+        from tilt_client import session  # noqa: PLC0415
+
+        request = pb.PlanRequest(
+            tiltfile_path=tiltfile,
+            args=found.args,
+            context=found.context,
+            namespace=found.namespace,
+            env=session.environment(),
+            working_dir=os.getcwd(),  # noqa: PTH109 - pathlib costs 5 ms of start-up
+            offline=offline,
+        )
+        try:
+            answer = link.client.plan(request, PATIENCE)
+        except CallError as error:
+            if error.lost:
+                raise connect.gone(link.home, link.own) from error
+            raise _refusal(error.problem, str(error)) from error
+    for line in answer.log:
+        sys.stderr.write(f"{line.text}\n")
+    for warning in answer.warnings:
+        sys.stderr.write(f"warning: {_placed(warning)}\n")
+    return answer
+
+
+def _refusal(problem: "pb.Problem", message: str) -> Complaint:
+    code = Exit.USAGE if problem.code == "tiltfile" else Exit.FAILED
+    told = _placed(problem) if problem.message else message
+    return Complaint(told, problem.hint, problem.detail, code)
+
+
+def _placed(problem: "pb.Problem") -> str:
+    place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
+    return f"{place}: {problem.message}" if problem.file else problem.message
+
+
+def matching(answer: "pb.PlanResponse", text: str) -> "list[pb.PlannedNode]":
+    """The nodes that a user means: by id, by name, or all of a resource.
+
+    Raises:
+        Complaint: there is none; similar ones are named.
+    """
+    for found in (
+        [n for n in answer.nodes if text in {n.id, n.name} and not n.id.startswith("resource/")],
+        [n for n in answer.nodes if n.name.startswith(f"{text} (")],
+        [n for n in answer.nodes if n.resource == text and not n.id.startswith("resource/")],
+    ):
+        if found:
+            return found
+    names = [n.name if n.id.startswith("object/") else n.id for n in answer.nodes]
+    near = difflib.get_close_matches(text, names, 3, 0.5) or names[:5]
+    raise Complaint(f"there is no node {text!r}", f"there are: {', '.join(near)}", code=Exit.USAGE)
+
+
+def named(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Flags and a node; what follows `--` is the Tiltfile's."""
+    before, after = list(argv), list[str]()
+    if "--" in before:
+        at = before.index("--")
+        before, after = before[:at], before[at + 1 :]
+    found = parser.parse_intermixed_args(before)
+    found.args = after
+    return found
+
+
+def write(lines: Sequence[str], found: argparse.Namespace) -> None:
+    """Print lines."""
+    terminal.standard(no_color=found.no_color).print(lines)
+
+
+def write_json(value: Any) -> None:
+    """Print data."""
+    sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
+
+
+def _import() -> None:
+    importlib.import_module("tilt_client.session")
+
+
+def _quiet(_text: str) -> None:
+    """Standard output is the answer's alone."""
