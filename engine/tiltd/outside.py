@@ -44,7 +44,7 @@ class LocalOutside:
         self._inputs = LocalInputs(FileCache(kept and kept / "files.sqlite"))
         self.files = Watcher(lambda text: logs.writer("", "files").write(f"{text}\n", level="warn"))
         self.ports = Outside(
-            tiltfiles=TiltfileLoader(self._reading),
+            tiltfiles=TiltfileLoader(self._reading, kept and kept / "programs"),
             contexts=KubeContexts(),
             inputs=self._inputs,
             images=self._images,

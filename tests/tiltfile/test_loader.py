@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from tests.tiltfile.conftest import LOCAL, Recorder, Workspace
+from tiltd.model.desired import KubernetesTarget
 from tiltd.runtime.threads import Pool
+from tiltd.tiltfile import yaml_text
 from tiltd.tiltfile.loader import TiltfileLoader
 
 
@@ -215,3 +217,34 @@ async def test_two_readings_at_once_know_nothing_of_each_other(workspace: Worksp
     pool.close()
     assert loads[0].result().project == loads[1].result().project
     assert "X" not in os.environ
+
+
+async def test_a_reload_parses_only_what_changed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    decode = yaml_text.decode
+
+    def note(text: str) -> list[yaml_text.Document]:
+        parsed.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(yaml_text, "decode", note)
+    config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {0}}}\ndata: {{a: '{0}'}}\n"
+    texts = {f"{name}.yaml": config_map.format(name) for name in ("only-once", "changing")}
+    workspace.write(texts)
+    tiltfile = "k8s_yaml(['only-once.yaml', 'changing.yaml'])"
+    first = await workspace.load(tiltfile)
+    changed = texts["changing.yaml"] + "# changed\n"
+    workspace.write({"changing.yaml": changed})
+    second = await workspace.load(tiltfile)
+    assert parsed == [*texts.values(), changed]
+    assert second.project.resources != first.project.resources  # objects of their own
+
+
+async def test_the_same_object_twice_is_still_two(workspace: Workspace) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twin}\n"
+    loaded = await workspace.load(f"k8s_yaml([blob({text!r})] * 2, allow_duplicates=True)")
+    target = loaded.project.resources[0].target
+    assert isinstance(target, KubernetesTarget)
+    assert len(target.manifests) == len({id(m) for m in target.manifests}) == 2

@@ -9,6 +9,7 @@ Dockerfile reference: quotes, `$A`, `${A:-b}`, `${A:+b}`, `${A:?why}`, `${A#b}`,
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Mapping
 
@@ -84,8 +85,9 @@ class _Logical:
     places: tuple[int, ...]
 
 
+@functools.lru_cache(maxsize=1024)
 def parse(text: str) -> Dockerfile:
-    """Read a Dockerfile.
+    """Read a Dockerfile; remembered, as it is asked for again by each who wants to know of it.
 
     Raises:
         DockerfileError: a directive is wrong, or there is no instruction.

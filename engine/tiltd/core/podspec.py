@@ -9,20 +9,21 @@ from typing import Any, cast
 
 from tiltd.model.desired import JSON
 
+_MAPPINGS = (dict, Mapping)  # a dict is recognised sooner by its type than by what it can do
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def section(obj: JSON, key: str) -> JSON:
     """The mapping at `key`; an empty one if there is none."""
     value = obj.get(key)
-    return cast("JSON", value) if isinstance(value, Mapping) else {}
+    return cast("JSON", value) if isinstance(value, _MAPPINGS) else {}
 
 
 def rows(value: object) -> Iterator[JSON]:
     """The mappings in a list; nothing for anything else."""
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            if isinstance(item, Mapping):
+            if isinstance(item, _MAPPINGS):
                 yield cast("JSON", item)
 
 
@@ -32,7 +33,9 @@ def templates(body: JSON) -> Iterator[JSON]:
         yield body
         return
     for value in body.values():
-        if isinstance(value, Mapping):
+        if isinstance(value, str):
+            continue  # as most values are
+        if isinstance(value, _MAPPINGS):
             yield from templates(cast("JSON", value))
         else:
             for row in rows(value):

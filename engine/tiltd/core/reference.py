@@ -8,6 +8,7 @@ letter, or `localhost`, is a registry; everything else lives on Docker Hub, sing
 """
 
 import dataclasses
+import functools
 import re
 
 HUB = "docker.io"
@@ -91,6 +92,7 @@ class Reference:
         return f"{tag}@{self.digest}" if self.digest else tag
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Reference:
     """Read a reference in any form that `docker pull` takes.
 

@@ -74,7 +74,7 @@ class _Assembly:
         self._reading = reading
         self._groups: dict[str, _Group] = {}
         self._order: list[_Group] = []
-        self._left: list[Entity] = []
+        self._left: dict[Entity, None] = {}
         self._images: dict[Entity, list[ImageName]] = {}
         self._places = {r.entity: r.place for r in reading.kubernetes.objects}
         self._built: dict[ImageName, Image] = {}
@@ -135,21 +135,23 @@ class _Assembly:
             if any_image or self._has_kind(entity):
                 workloads.append(entity)
             else:
-                self._left.append(entity)
+                self._left[entity] = None
+        services = objects.Services(self._left)
         for entity, name in zip(workloads, self._names(workloads), strict=True):
             group = self._new_group(name, self._places.get(entity), f"the {entity.id}")
             self._put(group, entity)
-            self._join_services(group, entity)
+            self._join_services(group, entity, services)
         self._find_workloads_without_images()
 
     def _find_workloads_without_images(self) -> None:
+        services = objects.Services(self._left)
         for entity in [e for e in self._left if e.pod_templates()]:
-            self._left.remove(entity)
+            del self._left[entity]
             group = self._groups.get(entity.name) or self._new_group(
                 entity.name, self._places.get(entity), f"the {entity.id}"
             )
             self._put(group, entity)
-            self._join_services(group, entity)
+            self._join_services(group, entity, services)
 
     def _find_images(self, entity: Entity) -> tuple[list[ImageName], bool]:
         try:
@@ -201,11 +203,11 @@ class _Assembly:
         group.entities.append(entity)
         group.images.update(dict.fromkeys(self._images[entity]))
 
-    def _join_services(self, group: _Group, workload: Entity) -> None:
+    def _join_services(self, group: _Group, workload: Entity, services: objects.Services) -> None:
         if workload.kind == "Pod":
             return  # as in Tilt, whose rule speaks of pod templates
-        for service in objects.selected_services(workload, self._left):
-            self._left.remove(service)
+        for service in [s for s in services.selecting(workload) if s in self._left]:
+            del self._left[service]
             self._put(group, service)
 
     def _has_kind(self, entity: Entity) -> bool:
@@ -280,10 +282,10 @@ class _Assembly:
         if matching[0] not in self._left:
             raise Mistake(
                 f"k8s_resource: the object {text!r} belongs to another resource already",
-                hint=_left_over(self._left),
+                hint=_left_over(list(self._left)),
                 place=place,
             )
-        self._left.remove(matching[0])
+        del self._left[matching[0]]
         self._put(group, matching[0])
 
     def _check_group(self, group: _Group) -> None:

@@ -93,13 +93,16 @@ class Files:
             FileNotFoundError: it is missing.
             Mistake: it can't be read for another reason.
         """
-        self.watch_file(path)
         try:
-            return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+            text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
+            self.watch(path)
             raise
         except (OSError, ValueError) as error:
+            self.watch_file(path)
             raise self.unreadable(path, what, error) from error
+        self.watch(path)
+        return text
 
     def unreadable(self, path: str, what: str, error: Exception) -> Mistake:
         """The mistake for a file that can't be read: missing, a folder, forbidden …."""

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
 from tiltd.core import dockerfile, dockerfile_syntax, jsonpath, podspec, reference
-from tiltd.model.desired import CustomBuild, DockerBuild, Image, ImagePath
+from tiltd.model.desired import JSON, CustomBuild, DockerBuild, Image, ImagePath
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Place
 from tiltd.tiltfile.mistakes import Mistake
@@ -136,7 +136,8 @@ def in_object(
     """
     found: dict[ImageName, None] = {}
     any_image = False
-    for text in _texts(entity, paths):
+    templates = entity.pod_templates()
+    for text in _texts(entity, templates, paths):
         any_image = True
         try:
             name = index.find(text)
@@ -146,7 +147,7 @@ def in_object(
             ) from error
         if name is not None:
             found[name] = None
-    for template in entity.pod_templates():
+    for template in templates:
         for value in _env_values(podspec.section(template, "spec")):
             name = index.find_in_env(value)
             if name is not None:
@@ -233,8 +234,8 @@ def _visit(
     done[name] = None
 
 
-def _texts(entity: Entity, paths: Iterable[ImagePath]) -> Iterator[str]:
-    for template in entity.pod_templates():
+def _texts(entity: Entity, templates: Iterable[JSON], paths: Iterable[ImagePath]) -> Iterator[str]:
+    for template in templates:
         spec = podspec.section(template, "spec")
         for container in podspec.containers(spec):
             # A container without an image is the API server's to refuse.

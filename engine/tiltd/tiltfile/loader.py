@@ -3,18 +3,18 @@
 One reading runs in one thread of the pool.  `load`, `load_dynamic` and `include` execute a file
 once a reading, by its path, and share what it left (`include` too: so it is in Tilt 0.37).  A
 cancelled load asks the reading to stop: the interpreter ends at its next loop or call, a running
-command is killed, and the load returns only after that.  Compiled programs are kept by their
-content, so that an unchanged file is parsed once in the daemon's life.
+command is killed, and the load returns only after that.  What an unchanged file means is kept:
+its program (`programs`), and what its YAML holds (`kept`).
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import functools
-import hashlib
+import gc
 import posixpath
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -31,9 +31,11 @@ from tiltd.tiltfile.builtins.system import ExitError
 from tiltd.tiltfile.commands import Stop, StoppedError
 from tiltd.tiltfile.files import Files
 from tiltd.tiltfile.mistakes import Mistake
+from tiltd.tiltfile.programs import Programs
 from tiltd.tiltfile.reading import Reading
 
 _T = TypeVar("_T")
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _IGNORE_FILE = ".tiltignore"
 
 
@@ -50,11 +52,12 @@ class TiltfileLoader:
 
     Args:
         pool: where they run.
+        programs: a folder in which compiled programs outlive the daemon, if there is one.
     """
 
-    def __init__(self, pool: Executor) -> None:
+    def __init__(self, pool: Executor, programs: Path | None = None) -> None:
         self._pool = pool
-        self._programs = Programs()
+        self._programs = Programs(programs)
         self._pins = extensions.Pins()
 
     async def load(self, spec: SessionSpec, context: KubeContext, log: Log) -> Loaded:
@@ -71,7 +74,8 @@ class TiltfileLoader:
         def work() -> Loaded:
             begun.set()
             try:
-                return _Run(spec, context, log, stop, self._programs, self._pins).result()
+                with _few_collections():
+                    return _Run(spec, context, log, stop, self._programs, self._pins).result()
             finally:
                 stop.close()
                 with contextlib.suppress(RuntimeError):  # the loop has closed
@@ -89,25 +93,15 @@ class TiltfileLoader:
                 stop.close()
 
 
-class Programs:
-    """Compiled programs by their content; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, bytes], starlark.Program] = {}
-
-    def get(self, text: bytes, path: str) -> starlark.Program:
-        """The program of a file.
-
-        Raises:
-            starlark.StarlarkSyntaxError: it is none.
-        """
-        key = (path, hashlib.sha256(text).digest())
-        program = self._kept.get(key)
-        if program is None:
-            program = starlark.compile(text, path)
-            self._kept = {k: v for k, v in self._kept.items() if k[0] != path}
-            self._kept[key] = program
-        return program
+@contextlib.contextmanager
+def _few_collections() -> Generator[None]:
+    """A reading makes many objects that stay; to look again and again for garbage costs a tenth."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 class _Run:

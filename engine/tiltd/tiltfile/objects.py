@@ -15,10 +15,11 @@ from tiltd.core import podspec
 from tiltd.model.desired import JSON
 from tiltd.model.names import ObjectId
 from tiltd.model.problems import Place
-from tiltd.tiltfile import yaml_text
+from tiltd.tiltfile import kept, yaml_text
 from tiltd.tiltfile.mistakes import Mistake
 
 _DEFAULT_NAMESPACE = "default"
+_STAMP = "creationTimestamp"
 
 _APPLIED_FIRST = (
     "Namespace",
@@ -154,7 +155,7 @@ def parse(text: str, source: str, file: str = "") -> list[Entity]:
         Mistake: no YAML, or no objects; with the line.
     """
     try:
-        documents = yaml_text.decode(text)
+        documents = kept.documents(text)
     except yaml_text.YamlError as error:
         place = Place(file, error.line, error.column) if file else None
         where = "" if file or not error.line else f" (line {error.line})"
@@ -162,9 +163,13 @@ def parse(text: str, source: str, file: str = "") -> list[Entity]:
             f"the YAML of {source} can't be read: {error.reason}{where}", place=place
         ) from error
     found: list[Entity] = []
+    stamped = _STAMP in text
     for document in documents:
         place = Place(file, document.line) if file else None
-        found += _objects(document.value, source, place)
+        found += (
+            Entity(_without_status(body, stamped=stamped), source)
+            for body in _objects(document.value, source, place)
+        )
     return found
 
 
@@ -205,33 +210,39 @@ def escape(part: str) -> str:
     return part.replace("\\", "\\\\").replace(":", "\\:")
 
 
-def selected_services(workload: Entity, entities: Iterable[Entity]) -> list[Entity]:
-    """The Services whose selector matches the workload's pods.
+class Services:
+    """The Services among some objects, each to be found by what it selects.
 
-    A Service in another namespace than the workload's is none of its, unless it names none.
+    Args:
+        entities: the objects.
     """
-    templates = workload.pod_templates()
-    labels = [
-        podspec.section(podspec.section(template, "metadata"), "labels") for template in templates
-    ]
-    return [
-        entity
-        for entity in entities
-        if _selects_any(entity, labels)
-        and entity.namespace in {_DEFAULT_NAMESPACE, workload.namespace}
-    ]
+
+    def __init__(self, entities: Iterable[Entity]) -> None:
+        self._by_label: dict[tuple[str, str], list[tuple[int, Entity, JSON]]] = {}
+        for number, entity in enumerate(entities):
+            if (entity.group, entity.kind) == ("", "Service"):
+                wanted = podspec.section(podspec.section(entity.body, "spec"), "selector")
+                for key, value in list(wanted.items())[:1]:
+                    known = self._by_label.setdefault((key, str(value)), [])
+                    known.append((number, entity, wanted))
+
+    def selecting(self, workload: Entity) -> list[Entity]:
+        """Those whose selector matches the workload's pods, in their order.
+
+        A Service in another namespace than the workload's is none of its, unless it names none.
+        """
+        found: dict[int, Entity] = {}
+        for template in workload.pod_templates() if self._by_label else ():
+            labels = podspec.section(podspec.section(template, "metadata"), "labels")
+            for pair in labels.items():
+                for number, entity, wanted in self._by_label.get((pair[0], str(pair[1])), ()):
+                    near = entity.namespace in {_DEFAULT_NAMESPACE, workload.namespace}
+                    if near and all(labels.get(key) == value for key, value in wanted.items()):
+                        found[number] = entity
+        return [entity for _, entity in sorted(found.items())]
 
 
-def _selects_any(entity: Entity, label_sets: Iterable[Mapping[str, Any]]) -> bool:
-    if (entity.group, entity.kind) != ("", "Service"):
-        return False
-    wanted = podspec.section(podspec.section(entity.body, "spec"), "selector")
-    return bool(wanted) and any(
-        all(labels.get(key) == value for key, value in wanted.items()) for labels in label_sets
-    )
-
-
-def _objects(value: Any, source: str, place: Place | None) -> Iterator[Entity]:
+def _objects(value: Any, source: str, place: Place | None) -> Iterator[dict[str, Any]]:
     body = _checked(value, source, place)
     items = body.get("items")
     if str(body["kind"]).endswith("List") and isinstance(items, list):
@@ -239,7 +250,7 @@ def _objects(value: Any, source: str, place: Place | None) -> Iterator[Entity]:
             if item is not None:
                 yield from _objects(item, source, place)
         return
-    yield Entity(_without_status(body), source)
+    yield body
 
 
 def _checked(value: Any, source: str, place: Place | None) -> dict[str, Any]:
@@ -293,9 +304,9 @@ def _described(value: Any) -> str:
             return "a text"
 
 
-def _without_status(body: dict[str, Any]) -> dict[str, Any]:
+def _without_status(body: dict[str, Any], *, stamped: bool) -> dict[str, Any]:
     cleaned = {key: value for key, value in body.items() if key != "status"}
-    return cast("dict[str, Any]", _without_empty_timestamps(cleaned))
+    return cast("dict[str, Any]", _without_empty_timestamps(cleaned)) if stamped else cleaned
 
 
 def _without_empty_timestamps(value: Any) -> Any:
@@ -305,7 +316,7 @@ def _without_empty_timestamps(value: Any) -> Any:
             return {
                 key: _without_empty_timestamps(item)
                 for key, item in mapping.items()
-                if not (key == "creationTimestamp" and item is None)
+                if not (key == _STAMP and item is None)
             }
         case list():
             items = cast("list[object]", value)

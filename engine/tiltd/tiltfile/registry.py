@@ -20,6 +20,7 @@ from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
 _ANY, _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 Function = Callable[[Reading, Arguments], Value]
 
 
@@ -43,12 +44,19 @@ class Declared:
 
     def bind(self, reading: Reading) -> starlark.Builtin:
         """The value that the programs of one reading call."""
+        names = tuple(self.signature.parameters)
+        rest = any(p.kind in _REST for p in self.signature.parameters.values())
 
         def call(*args: Value, **kwargs: Value) -> Value:
-            bound = self.signature.bind(*args, **kwargs)
+            # Whether the arguments fit has been checked; to ask inspect again takes its time.
+            given: Mapping[str, Value] = (
+                self.signature.bind(*args, **kwargs).arguments
+                if rest
+                else {**dict(zip(names, args, strict=False)), **kwargs}
+            )
             if self.unsafe and not reading.context_is_allowed:
                 raise _refusal(self.name, reading.context.name)
-            return self.function(reading, Arguments(self.name, bound.arguments, reading.files))
+            return self.function(reading, Arguments(self.name, given, reading.files))
 
         call.__signature__ = self.signature  # type: ignore[attr-defined] # read by inspect
         return _Aliased(self, call) if self.aliases else starlark.Builtin(self.name, call)

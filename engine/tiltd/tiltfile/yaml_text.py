@@ -9,8 +9,9 @@ in the whole text, not in the document.
 """
 
 import base64
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -115,10 +116,9 @@ def _documents(text: str) -> Iterator[Document]:
     loader = _Loader(text)
     try:
         while loader.check_node():
-            node = cast("yaml.Node", loader.get_node())
-            # PyYAML's stubs leave the nodes' types open, here and below.
-            value: Any = cast("Any", loader).construct_document(node)
-            yield Document(_Copy().of(value), node.start_mark.line + 1)
+            # PyYAML's stubs leave the nodes' types open.
+            node = cast("Any", loader).get_node()
+            yield Document(_Values().of(node), node.start_mark.line + 1)
     finally:
         loader.dispose()
 
@@ -153,28 +153,85 @@ def _too_deep(mark: Any) -> YamlError:
     return YamlError(reason, mark.line + 1, mark.column + 1)
 
 
-class _Copy:
-    """Copies a document, so that an alias is a value of its own; its size is limited."""
+class _Values:
+    """Makes plain data of a document's nodes.
+
+    PyYAML's own constructor does that too, in three times the time: it keeps identities, which
+    plain data have not.  Here an alias is a value of its own, so their size is limited.
+    """
 
     def __init__(self) -> None:
         self._left = _NODES
 
-    def of(self, value: Any, depth: int = 0) -> Any:
+    def of(self, node: Any, depth: int = 0) -> Any:
+        """The value of a node.
+
+        Raises:
+            YamlError: it has no end.
+            yaml.MarkedYAMLError: it is nothing that JSON can hold.
+        """
         self._left -= 1
         if self._left < 0 or depth > _DEEP:
-            raise YamlError("its aliases expand without bound")
-        if isinstance(value, dict):
-            mapping = cast("dict[str, object]", value)
-            return {key: self.of(item, depth + 1) for key, item in mapping.items()}
-        if isinstance(value, list):
-            return [self.of(item, depth + 1) for item in cast("list[object]", value)]
-        return value
+            raise _without_bound(node)
+        if isinstance(node, yaml.ScalarNode):
+            tag = node.tag
+            return node.value if tag == _TEXT else _SCALAR_VALUES.get(tag, _plain)(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(item, depth + 1) for item in node.value]
+        return {
+            _key(self.of(key, depth + 1), key): self.of(value, depth + 1)
+            for key, value in self._pairs(node, depth)
+        }
+
+    def _pairs(self, node: Any, depth: int) -> list[tuple[Any, Any]]:
+        """The pairs of a mapping; those that `<<` merges in come first, so that its own win."""
+        pairs: list[tuple[Any, Any]] = node.value
+        if not any(key.tag == _MERGE for key, _ in pairs):
+            return pairs
+        if depth > _DEEP:
+            raise _without_bound(node)
+        merged: list[tuple[Any, Any]] = []
+        own: list[tuple[Any, Any]] = []
+        for key, value in pairs:
+            if key.tag == _MERGE:
+                for source in _merged(value):
+                    merged += self._pairs(source, depth + 1)
+            else:
+                own.append((key, value))
+        return merged + own
+
+
+def _without_bound(node: Any) -> YamlError:
+    mark = node.start_mark
+    return YamlError("its aliases expand without bound", mark.line + 1, mark.column + 1)
+
+
+def _merged(node: Any) -> list[Any]:
+    """What `<<` stands for: a mapping, or several of which the first one wins."""
+    sources = list(reversed(node.value)) if isinstance(node, yaml.SequenceNode) else [node]
+    for source in sources:
+        if not isinstance(source, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "<< merges a mapping, or a list of mappings", source.start_mark
+            )
+    return sources
+
+
+def _plain(node: yaml.ScalarNode) -> str:
+    # A tag that nobody knows means nothing, as in Go: the value stands for itself.
+    return str(node.value)
 
 
 class _Loader(yaml.CSafeLoader):
     """libyaml's loader with Go's rules for plain scalars, tags and keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own protocol)
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """The tag of a node without one; the same few words come again and again."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _tag_of(value)
+        return str(cast("Any", super()).resolve(kind, value, implicit))
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -205,28 +262,19 @@ def _python_octal(digits: str) -> str:
     return f"0o{digits[1:]}" if old_style else digits
 
 
-def _construct_number(_: _Loader, node: yaml.ScalarNode) -> Any:
+def _number(node: yaml.ScalarNode) -> Any:
     value = number(node.value)
     return node.value if value is None else value
 
 
-def _construct_word(_: _Loader, node: yaml.ScalarNode) -> Any:
+def _word(node: yaml.ScalarNode) -> Any:
     return _WORDS.get(node.value, node.value)
 
 
-def _construct_special(_: _Loader, node: yaml.ScalarNode) -> Any:
+def _special(node: yaml.ScalarNode) -> Any:
     raise yaml.constructor.ConstructorError(
         None, None, f"{node.value} is no number that JSON can hold", node.start_mark
     )
-
-
-def _construct_map(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
-    data: dict[str, Any] = {}
-    yield data
-    loader.flatten_mapping(node)
-    for key_node, value_node in node.value:
-        construct: Any = cast("Any", loader).construct_object
-        data[_key(construct(key_node, deep=True), key_node)] = construct(value_node)
 
 
 def _key(key: Any, node: yaml.Node) -> str:
@@ -247,35 +295,13 @@ def _key(key: Any, node: yaml.Node) -> str:
             )
 
 
-def _construct_binary(_: _Loader, node: yaml.ScalarNode) -> str:
+def _binary(node: yaml.ScalarNode) -> str:
     try:
         return base64.b64decode(node.value).decode()
     except ValueError as error:
         raise yaml.constructor.ConstructorError(
             None, None, f"!!binary holds no base64 of UTF-8 text: {error}", node.start_mark
         ) from error
-
-
-def _construct_any(loader: _Loader, suffix: str, node: yaml.Node) -> Any:
-    # A tag that nobody knows means nothing, as in Go: the value stands for itself.
-    del suffix
-    match node:
-        case yaml.ScalarNode():
-            return node.value
-        case yaml.SequenceNode():
-            return loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            return _finished(_construct_map(loader, node))
-        case _:
-            raise TypeError(node)
-
-
-def _finished(construction: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """The mapping that PyYAML's protocol gives first and fills afterwards."""
-    mapping = next(construction)
-    for _ in construction:
-        pass
-    return mapping
 
 
 def _represent_text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
@@ -304,10 +330,28 @@ _SCALARS: tuple[tuple[str, str, str | None], ...] = (
     ("merge", "<<", "<"),
 )
 """Tag, pattern, first characters: what a plain scalar may be besides a string."""
+_TEXT, _MERGE = f"{_PLAIN}str", f"{_PLAIN}merge"
+_SCALAR_VALUES: dict[str, Callable[[yaml.ScalarNode], Any]] = {
+    f"{_PLAIN}bool": _word,
+    f"{_PLAIN}null": _word,
+    f"{_PLAIN}int": _number,
+    f"{_PLAIN}float": _number,
+    f"{_PLAIN}special": _special,
+    f"{_PLAIN}binary": _binary,
+}
 
 
 def _underscored(pattern: str) -> str:
     return pattern.replace("0-9]", "0-9_]").replace("0-7]", "0-7_]").replace("A-F]", "A-F_]")
+
+
+@functools.lru_cache(maxsize=16384)
+def _tag_of(text: str) -> str:
+    resolvers = cast("Any", _Loader).yaml_implicit_resolvers
+    for tag, regexp in (*resolvers.get(text[:1], ()), *resolvers.get(None, ())):
+        if regexp.match(text):
+            return str(tag)
+    return _TEXT
 
 
 def _teach() -> None:
@@ -316,17 +360,6 @@ def _teach() -> None:
         kinds: tuple[Any, Any] = (_Loader, _Dumper)
         for kind in kinds:
             kind.add_implicit_resolver(f"{_PLAIN}{name}", regexp, list(first) if first else None)
-    _Loader.add_constructor(f"{_PLAIN}bool", _construct_word)
-    _Loader.add_constructor(f"{_PLAIN}null", _construct_word)
-    _Loader.add_constructor(f"{_PLAIN}int", _construct_number)
-    _Loader.add_constructor(f"{_PLAIN}float", _construct_number)
-    _Loader.add_constructor(f"{_PLAIN}special", _construct_special)
-    _Loader.add_constructor(f"{_PLAIN}map", _construct_map)
-    _Loader.add_constructor(f"{_PLAIN}binary", _construct_binary)
-    for name in ("timestamp", "set", "omap", "pairs"):
-        _Loader.yaml_constructors.pop(f"{_PLAIN}{name}", None)
-    for prefix in ("!", _PLAIN):
-        cast("Any", _Loader).add_multi_constructor(prefix, _construct_any)
     _Dumper.add_representer(str, _represent_text)
     _Dumper.add_representer(float, _represent_float)
 
