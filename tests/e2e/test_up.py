@@ -1,0 +1,59 @@
+"""`up` on the real cluster: what is edited is deployed, what breaks is told, and it goes on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Start, kubectl, objects, replace
+
+pytestmark = pytest.mark.cluster
+
+
+def test_edits_reach_the_cluster_and_mistakes_are_told_and_survived(
+    shop: Path, namespace: str, cluster_env: dict[str, str], start: Start
+) -> None:
+    run = start(shop, "up", "--namespace", namespace, env=cluster_env)
+    for name in ("api", "migrate", "worker", "web", "check"):
+        run.until(f"{name:<7} │ ✔ healthy after")
+    before = _images(cluster_env, namespace)
+
+    replace(shop / "web/index.html", "<h1>The shop</h1>", f"<h1>The shop of {namespace}</h1>")
+    run.until("web     │ ✔ healthy again")
+    after = _images(cluster_env, namespace)
+    assert {name for name in after if after[name] != before[name]} == {"web"}
+    path = f"/api/v1/namespaces/{namespace}/services/http:web:80/proxy/"
+    assert f"The shop of {namespace}" in kubectl(cluster_env, "get", "--raw", path)
+
+    good = (shop / "Tiltfile").read_text(encoding="utf-8")
+    (shop / "Tiltfile").write_text(f"{good}\nno_such_function()\n", encoding="utf-8")
+    run.until("undefined: no_such_function [tiltfile]")
+    more = f"{good}\nlocal_resource('more', 'echo more {namespace}')\n"
+    (shop / "Tiltfile").write_text(more, encoding="utf-8")
+    run.until("more    │ ✔ healthy after")
+
+    kubectl(cluster_env, "delete", "service", "web", "--namespace", namespace)
+    run.until("Service/web: applied")
+    assert "Service/web" in objects(cluster_env, namespace)
+
+    broken = "    sys.exit(3)\n"
+    replace(shop / "worker/worker.py", '    print("the worker is waiting for orders")\n', broken)
+    run.until("✘ worker: The container worker of pod worker-")
+    replace(shop / "worker/worker.py", broken, '    print("the worker is back")\n')
+    run.until("worker  │ ✔ healthy again")
+
+    run.interrupt()
+    result = run.end()
+    assert result.code == 0, result.out
+    assert "Traceback" not in result.out
+
+
+def _images(env: Mapping[str, str], namespace: str) -> dict[str, str]:
+    """The image of each Deployment."""
+    found: dict[str, Any] = objects(env, namespace)
+    return {
+        body["metadata"]["name"]: body["spec"]["template"]["spec"]["containers"][0]["image"]
+        for name, body in found.items()
+        if name.startswith("Deployment/")
+    }
