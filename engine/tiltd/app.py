@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from tiltd.core import affected
 from tiltd.model.events import FilesChanged
 from tiltd.model.names import NodeName
-from tiltd.model.state import Mode, State
+from tiltd.model.state import State
 from tiltd.runtime import imports, places
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
@@ -169,16 +169,16 @@ class App:
             await asyncio.Event().wait()
 
     def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
-        if new.project is not old.project or new.session is not old.session:
+        if (
+            new.project is not old.project
+            or new.session is not old.session
+            or new.mending != old.mending
+        ):
             self._follow_files(new)
 
     def _follow_files(self, state: State) -> None:
-        """Watch the files of an `up` session."""
-        session = state.session
-        live = session is not None and session.ended is None and session.spec.mode is Mode.UP
-        paths = affected.watched(state.project) if live and state.project else frozenset[str]()
         if self._outside is not None:
-            self._outside.files.follow(paths, self._changed)
+            self._outside.files.follow(affected.followed(state), self._changed)
 
     def _changed(self, paths: tuple[str, ...]) -> None:
         self.store.dispatch(FilesChanged(paths))

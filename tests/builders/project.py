@@ -16,6 +16,7 @@ from tiltd.model.desired import (
     Project,
     Resource,
     Settings,
+    TriggerMode,
 )
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 
@@ -62,10 +63,14 @@ def kubernetes(
     deps: Sequence[str] = (),
     auto_init: bool = True,
     pod_readiness: PodReadiness = PodReadiness.WAIT,
+    manual: bool = False,
 ) -> Resource:
     """A resource of these objects."""
     target = KubernetesTarget(tuple(manifests), pod_readiness)
-    return Resource(ResourceName(name), target, _names(deps), auto_init=auto_init)
+    mode = TriggerMode.MANUAL if manual else TriggerMode.AUTO
+    return Resource(
+        ResourceName(name), target, _names(deps), auto_init=auto_init, trigger_mode=mode
+    )
 
 
 def local(
@@ -78,6 +83,7 @@ def local(
     auto_init: bool = True,
     allow_parallel: bool = False,
     files: Sequence[str] = (),
+    manual: bool = False,
 ) -> Resource:
     """A local resource; its commands run in a shell."""
     target = LocalTarget(
@@ -87,7 +93,10 @@ def local(
         readiness_probe=probe,
         allow_parallel=allow_parallel,
     )
-    return Resource(ResourceName(name), target, _names(deps), auto_init=auto_init)
+    mode = TriggerMode.MANUAL if manual else TriggerMode.AUTO
+    return Resource(
+        ResourceName(name), target, _names(deps), auto_init=auto_init, trigger_mode=mode
+    )
 
 
 def project(

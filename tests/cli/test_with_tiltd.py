@@ -119,3 +119,13 @@ def test_arguments_reach_the_tiltfile(real: Place) -> None:
     done = real.run("ci", "one", "--", "two")
     assert done.returncode == 0
     assert "✔ 2 resources healthy" in done.stdout
+
+
+def test_a_broken_tiltfile_is_read_again_when_it_is_mended(real: Place) -> None:
+    tiltfile(real, "local_resorce('a', 'echo hello')\n")
+    with real.popen("up") as process:
+        read_until(process, "local_resorce")
+        tiltfile(real, "local_resource('a', 'echo hello')\n")
+        read_until(process, "a │ hello")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=CLEAN)

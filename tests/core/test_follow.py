@@ -12,15 +12,15 @@ from tiltd.model.observed import ContainerRun, Uid
 from tiltd.model.state import Mode, State
 
 WEB = ResourceName("web")
-RS = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-1", "uid": "rs"}}
 
 
 def with_pod(container: tuple[Json, Json], *, skew: float = 0.0) -> State:
     manifest = build.deployment("web")
     s = state.connected(build.project(build.kubernetes("web", manifest)), skew=skew)
     s = state.applied(s, manifest, uid="web")
-    owner = {"uid": "web", "kind": "Deployment", "name": "web"}
-    rs = {**RS, "metadata": {**RS["metadata"], "ownerReferences": [owner], "namespace": "default"}}  # type: ignore[dict-item] # a JSON literal
+    deployment = k8s.obj("apps/v1", "Deployment", "web")
+    deployment["metadata"]["uid"] = "web"
+    rs = k8s.obj("apps/v1", "ReplicaSet", "web-1", owner=deployment)
     return state.seen(s, rs, k8s.pod(container, owner=rs))
 
 

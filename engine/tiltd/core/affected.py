@@ -20,6 +20,7 @@ from tiltd.model.desired import (
     Project,
 )
 from tiltd.model.names import ImageName, ResourceName
+from tiltd.model.state import Mode, State
 
 Target = KubernetesTarget | LocalTarget
 
@@ -44,6 +45,14 @@ def by(project: Project, paths: Iterable[str]) -> Affected:
     )
 
 
+def followed(s: State) -> frozenset[str]:
+    """The files and folders to watch: an `up` session's, also while its Tiltfile is broken."""
+    session = s.session
+    if session is None or session.ended is not None or session.spec.mode is not Mode.UP:
+        return frozenset()
+    return frozenset(s.mending) | (watched(s.project) if s.project else frozenset())
+
+
 def watched(project: Project) -> frozenset[str]:
     """Every file and folder whose change concerns the project."""
     paths = set(project.watched)
@@ -58,6 +67,12 @@ def watched(project: Project) -> frozenset[str]:
     for resource in project.resources:
         paths |= set(_deps(resource.target)[0])
     return frozenset(paths)
+
+
+def any_within(paths: Iterable[str], folders: Iterable[str]) -> bool:
+    """Whether any of the paths is, or lies below, one of the folders."""
+    known = tuple(folders)
+    return any(within(path, folder) for path in paths for folder in known)
 
 
 def within(path: str, folder: str) -> bool:

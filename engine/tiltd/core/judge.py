@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from tiltd.core import graph as graphs
 from tiltd.core import health as rules
-from tiltd.core import keys, limits, live, podspec
+from tiltd.core import keys, limits, live, podspec, updating
 from tiltd.core.health import local, stability
 from tiltd.core.health.events import Event
 from tiltd.model import desired
@@ -38,7 +38,11 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
     resource = s.graph.resources[name]
     match resource.target:
         case desired.KubernetesTarget() as target:
-            findings = [*_failures(s, resource, now), *_kubernetes(s, resource, target, now)]
+            findings = [
+                *_failures(s, resource, now),
+                *updating.findings(s, resource),
+                *_kubernetes(s, resource, target, now),
+            ]
         case desired.LocalTarget() as local_target:
             findings = [*_failures(s, resource, now), *_local(s, resource, local_target, now)]
     return rules.assessment(findings or [_nothing(resource)])

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import affected, backoff, inject, judge, live
+from tiltd.core import affected, backoff, inject, judge, live, manual
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
-from tiltd.model.desired import JSON, Image
+from tiltd.model.desired import JSON
+from tiltd.model.graph import Graph
 from tiltd.model.health import Verdict
-from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName
+from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName, image_node
 from tiltd.model.observed import Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Deployed, Progress, ResourceState, State
 
@@ -41,6 +42,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return _attempt_ended(s, event)
         case events.TiltfileLoaded():
             return _loaded(s, event)
+        case events.TiltfileBroken(watched=watched):
+            return replace(s, mending=watched)
         case events.Connected(info=info):
             return replace(s, cluster=info)
         case events.Looked(scopes=scopes, found=found):
@@ -133,14 +136,15 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
 
     An image that is built otherwise now reads other files, so its inputs have to be read again.
     """
-    images = {name: _kept(s, name, image) for name, image in event.graph.images.items()}
-    resources = {name: s.resources.get(name, ResourceState()) for name in event.graph.resources}
+    images = {name: _kept(s, name, event.graph) for name in event.graph.images}
+    resources = {name: _carried(s, name, event) for name in event.graph.resources}
     loaded = replace(
         s,
         project=event.project,
         graph=event.graph,
         kube_context=event.kube_context,
         loaded_generation=event.generation,
+        mending=(),
         images=images,
         resources={n: replace(r, judged=False) for n, r in resources.items()},
         applied={k: v for k, v in s.applied.items() if k in event.graph.manifests},
@@ -149,12 +153,24 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
     return _readopt(_activate(loaded), event.at)
 
 
-def _kept(s: State, name: ImageName, image: Image) -> state.ImageState:
+def _kept(s: State, name: ImageName, graph: Graph) -> state.ImageState:
     known, before = s.images.get(name), s.graph.images.get(name)
     if known is None:
         return state.ImageState()
-    changed = before is not None and before.build != image.build
-    return replace(known, generation=known.generation + 1) if changed else known
+    if before is None or before.build == graph.images[name].build:
+        return known
+    if known.ready is not None and manual.holds_image(graph, frozenset(graph.resources), name):
+        return replace(known, due=True)
+    return replace(known, generation=known.generation + 1)
+
+
+def _carried(s: State, name: ResourceName, event: events.TiltfileLoaded) -> ResourceState:
+    """What is known of a resource; where only a trigger updates it, what it became is due."""
+    known, before = s.resources.get(name, ResourceState()), s.graph.resources.get(name)
+    after = event.graph.resources[name]
+    held = manual.is_manual(after) and known.started_at is not None
+    changed = held and before is not None and before.target != after.target
+    return replace(known, due=True) if changed else known
 
 
 def _readopt(s: State, at: float) -> State:
@@ -291,16 +307,26 @@ def _files_changed(s: State, paths: tuple[str, ...]) -> State:
     if s.project is None:
         return replace(s, tiltfile_generation=s.tiltfile_generation + 1)
     hit = affected.by(s.project, paths)
-    images = {
-        n: replace(i, generation=i.generation + 1) if n in hit.images else i
-        for n, i in s.images.items()
-    }
+    images = {n: _image_hit(s, n) if n in hit.images else i for n, i in s.images.items()}
+    due = manual.concerned(s, hit)
     resources = {
-        n: replace(r, generation=r.generation + 1) if n in hit.resources else r
+        n: replace(r, due=True)
+        if n in due
+        else replace(r, generation=r.generation + 1)
+        if n in hit.resources
+        else r
         for n, r in s.resources.items()
     }
-    generation = s.tiltfile_generation + (1 if hit.tiltfile else 0)
+    tiltfile = hit.tiltfile or affected.any_within(paths, s.mending)
+    generation = s.tiltfile_generation + (1 if tiltfile else 0)
     return replace(s, images=images, resources=resources, tiltfile_generation=generation)
+
+
+def _image_hit(s: State, name: ImageName) -> state.ImageState:
+    known = s.images[name]
+    if manual.holds_image(s.graph, s.active, name):
+        return replace(known, due=True)
+    return replace(known, generation=known.generation + 1)
 
 
 def _triggered(s: State, name: ResourceName) -> State:
@@ -311,8 +337,19 @@ def _triggered(s: State, name: ResourceName) -> State:
     progress = {
         node: replace(p, failure=None) if node in parts else p for node, p in s.progress.items()
     }
+    images = {
+        n: replace(i, due=False, generation=i.generation + 1)
+        if i.due and image_node(n) in parts
+        else i
+        for n, i in s.images.items()
+    }
     s = _with(
-        replace(s, progress=progress), name, triggered=True, generation=generation, judged=False
+        replace(s, progress=progress, images=images),
+        name,
+        triggered=True,
+        due=False,
+        generation=generation,
+        judged=False,
     )
     return _activate(s)
 

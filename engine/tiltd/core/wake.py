@@ -50,7 +50,7 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return (node, *below, *above, *_judges(new, node), *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
-        case events.SessionSettled() | events.SightChanged():
+        case events.SessionSettled() | events.SightChanged() | events.TiltfileBroken():
             return ()
         case events.ObjectApplied(id=name):
             return (*_below(new, object_node(name)), *_users(new, object_node(name)))

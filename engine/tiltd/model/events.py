@@ -73,6 +73,13 @@ class TiltfileLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class TiltfileBroken:
+    """The Tiltfile could not be read; a change to one of these files may mend it."""
+
+    watched: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Connected:
     """The cluster answered."""
 
@@ -221,6 +228,7 @@ Event = (
     | AttemptStarted
     | AttemptEnded
     | TiltfileLoaded
+    | TiltfileBroken
     | Connected
     | Looked
     | InputsRead

@@ -176,12 +176,14 @@ class ImageState:
     Args:
         generation: counts changes to its files.
         inputs: digest of its files at `inputs_generation`.
+        due: its files have changed, but only a trigger updates those who need it.
         moves: how many builds in a row were for nothing, because its files changed meanwhile.
     """
 
     generation: int = 1
     inputs: str = ""
     inputs_generation: int = 0
+    due: bool = False
     moves: int = 0
     ready: ImageReady | None = None
 
@@ -238,6 +240,7 @@ class ResourceState:
         changed_at: when an apply of this session last changed one of its objects.
         memory: what is remembered of its pods between two looks.
         triggered: a client asked for it although it does not start by itself.
+        due: something of it has changed, but only a trigger updates it (`TRIGGER_MODE_MANUAL`).
     """
 
     generation: int = 1
@@ -252,6 +255,7 @@ class ResourceState:
     started_at: float | None = None
     changed_at: float | None = None
     triggered: bool = False
+    due: bool = False
     memory: Memory = field(default_factory=Memory)
 
 
@@ -264,6 +268,7 @@ class State:
         label: value of the label by which this project finds its objects again.
         tiltfile_generation: how often a reading of the Tiltfile was asked for.
         loaded_generation: the one that gave `project`.
+        mending: files whose change may mend a Tiltfile that could not be read.
         active: the resources that take part: enabled, and starting by themselves or asked for.
         wanted: the nodes that these need.
         looked: the scopes whose objects of earlier runs are in `found`.
@@ -279,6 +284,7 @@ class State:
     label: str = ""
     tiltfile_generation: int = 1
     loaded_generation: int = 0
+    mending: tuple[str, ...] = ()
     kube_context: KubeContext = field(default_factory=KubeContext)
     project: Project | None = None
     graph: Graph = field(default_factory=Graph)

@@ -7,7 +7,7 @@ from tiltd.model.desired import Project
 from tiltd.model.graph import Graph
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
-from tiltd.ports import Contexts, Loaded, Log, PermanentError, Tiltfiles
+from tiltd.ports import Contexts, Loaded, LoadError, Log, Tiltfiles
 
 Build = Callable[[Project, str], Awaitable[Graph]]
 """`core.graph.build`, off the event loop."""
@@ -19,7 +19,8 @@ async def load(
     """The project of a session.
 
     Raises:
-        PermanentError: the kubeconfig or the Tiltfile is wrong, or its parts wait for each other.
+        LoadError: the Tiltfile is wrong, or its parts wait for each other.
+        PermanentError: the kubeconfig is wrong.
     """
     loaded = await tiltfiles.load(spec, await contexts.read(spec), log)
     try:
@@ -27,4 +28,5 @@ async def load(
     except graphs.CircleError as error:
         message = f"these wait for each other: {error}"
         hint = "take out one of resource_deps, FROM or image_deps in this circle"
-        raise PermanentError(Problem(Code.TILTFILE, message, hint=hint)) from error
+        problem = Problem(Code.TILTFILE, message, hint=hint)
+        raise LoadError(problem, loaded.project.watched) from error

@@ -32,12 +32,13 @@ from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
-from tiltd.model.state import ImageState, SessionSpec
+from tiltd.model.state import ImageState, Mode, SessionSpec
 from tiltd.ports import (
     Cluster,
     Contexts,
     Images,
     Inputs,
+    LoadError,
     Log,
     PermanentError,
     Phase,
@@ -163,9 +164,16 @@ class Worker:
         def build(project: Project, namespace: str) -> Awaitable[Graph]:
             return self._pool.run(graphs.build, project, namespace)
 
-        loaded, graph = await loading.load(
-            outside.contexts, outside.tiltfiles, build, self._spec, log
-        )
+        try:
+            loaded, graph = await loading.load(
+                outside.contexts, outside.tiltfiles, build, self._spec, log
+            )
+        except LoadError as error:
+            self._store.dispatch(events.TiltfileBroken(error.watched))
+            if self._spec.mode is Mode.UP:  # goes on; in all others this is the report of the end
+                hint = f"\n  hint: {error.problem.hint}" if error.problem.hint else ""
+                log.write(f"{error.problem}{hint}\n", level="error")
+            raise
         self._logs.scrub(loaded.secrets)
         generation = action.generation
         now = self._clock.now()

@@ -2,7 +2,7 @@
 
 import re
 
-from tiltd.core import holds, keys, naming, removing
+from tiltd.core import holds, keys, manual, naming, removing
 from tiltd.model.actions import Deploy, Undeploy
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import Command, CustomDeploy, KubernetesTarget, Resource
@@ -16,7 +16,11 @@ def deploy(resource: Resource, s: State, now: float) -> Decision:
     """Run the command once for each generation of its `deps` and each new image."""
     custom = _custom(resource)
     node = deploy_node(resource.name)
-    if hold := holds.not_wanted(node, s) or _waiting(custom, resource, s):
+    if hold := holds.not_wanted(node, s):
+        return hold
+    if resource.name in s.deployed and (hold := manual.hold((resource.name,), s)):
+        return hold
+    if hold := _waiting(custom, resource, s):
         return hold
     command = _with_images(custom, s)
     key = keys.command_key(command, s.resources[resource.name].generation)

@@ -1,6 +1,7 @@
 """An image: read its inputs, then have it."""
 
-from tiltd.core import holds, naming
+from tiltd.core import graph as graphs
+from tiltd.core import holds, manual, naming
 from tiltd.model.actions import EnsureImage, ReadInputs
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import Image
@@ -14,6 +15,10 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
     if hold := holds.not_wanted(node, s):
         return hold
     known = s.images[image.name]
+    if known.due and known.ready is not None:
+        users = graphs.works_for(s.graph, node)
+        if hold := manual.hold(users, s):
+            return hold
     if known.inputs_generation < known.generation:
         read = ReadInputs(image, known.generation)
         return holds.unless_failed(node, read, s, now)

@@ -1,6 +1,6 @@
 """A local resource: its command, then its served process."""
 
-from tiltd.core import holds, keys
+from tiltd.core import holds, keys, manual
 from tiltd.model.actions import RunCommand, Serve
 from tiltd.model.decisions import Act, Decision, Done, Hold
 from tiltd.model.desired import LocalTarget, Resource
@@ -18,7 +18,7 @@ def command(resource: Resource, s: State, now: float) -> Decision:
         return hold
     wanted = keys.command_key(target.cmd, s.resources[resource.name].generation)
     if s.resources[resource.name].command_done == wanted:
-        return Done()
+        return manual.hold((resource.name,), s) or Done()
     decision = holds.unless_failed(node, RunCommand(resource.name, target.cmd, wanted), s, now)
     return (_alone(resource, target, s) or decision) if isinstance(decision, Act) else decision
 

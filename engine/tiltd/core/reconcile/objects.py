@@ -1,6 +1,6 @@
 """One Kubernetes object: apply it when all before it is there, unless it is so already."""
 
-from tiltd.core import drift, follow, holds, inject, naming, podspec
+from tiltd.core import drift, follow, holds, inject, manual, naming, podspec
 from tiltd.model import graph
 from tiltd.model.actions import Apply
 from tiltd.model.decisions import Decision, Done, Hold, Record
@@ -47,6 +47,9 @@ def same(rendered: inject.Rendered, found: JSON) -> bool:
 
 def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
     resource = s.graph.resources[s.graph.resource_of[manifest.id]]
+    started = s.resources[resource.name].started_at is not None
+    if started and (hold := manual.hold((resource.name,), s)):
+        return hold
     if s.cluster is None:
         return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))
     if follow.scope(manifest, s, ours=True) not in s.looked:

@@ -1,6 +1,8 @@
 """A resource: judge it whenever something was seen, or a limit ends."""
 
-from tiltd.core import holds, judge
+from dataclasses import replace
+
+from tiltd.core import holds, judge, manual
 from tiltd.model.decisions import Decision, Done, Hold, Record
 from tiltd.model.desired import Resource
 from tiltd.model.events import HealthJudged
@@ -18,7 +20,8 @@ def reconcile(resource: Resource, s: State, now: float) -> Decision:
     if not known.judged or health != known.health:
         return Record(HealthJudged(resource.name, health, now))
     if health.verdict is Verdict.HEALTHY:
-        return Done(until=health.until)
+        hold = manual.hold((resource.name,), s)
+        return replace(hold, until=health.until) if hold else Done(until=health.until)
     worst = health.worst
     code = "failed" if health.verdict is Verdict.FAILED else "not-healthy"
     return Hold(code, worst.message, until=health.until)
