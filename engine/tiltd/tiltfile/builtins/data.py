@@ -158,13 +158,20 @@ def _unreadable(
 
 def _data(args: Arguments, value: Value) -> Any:
     """Plain data: only dicts with string keys, lists, strings, numbers, booleans and None."""
-    return _checked(args, starlark.to_python(value, _refuse(args)), value)
+    try:
+        data = starlark.to_python(value, _refuse(args))
+    except Mistake:
+        raise
+    except starlark.StarlarkError as error:
+        message = f"{args.call}: {_argument(args)} {shown(value)}: {error.message}"
+        raise Mistake(message, hint=error.hint) from None
+    return _checked(args, data, value)
 
 
 def _refuse(args: Arguments) -> Callable[[starlark.HostValue], Any]:
     def refuse(value: starlark.HostValue) -> Any:
         raise Mistake(
-            f"{args.call}: {shown(value)} can't be written as data",
+            f"{args.call}: {_argument(args)} {shown(value)}, which can't be written as data",
             hint="use str() for the text of a blob",
         )
 
@@ -175,16 +182,22 @@ def _checked(args: Arguments, data: Any, value: Value) -> Any:
     """Refuse what Tilt refuses: tuples, sets, bytes, and keys that are no strings."""
     if isinstance(value, (tuple, range, bytes, starlark.Set)):
         raise Mistake(
-            f"{args.call}: {shown(value)} can't be written as data", hint="use a list or a string"
+            f"{args.call}: {_argument(args)} {shown(value)}, which can't be written as data",
+            hint="use a list or a string",
         )
     if isinstance(value, starlark.Dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise Mistake(
-                    f"{args.call}: the key {shown(key)} is no string", hint="convert it with str()"
+                    f"{args.call}: {_argument(args)} the key {shown(key)}, which is no string",
+                    hint="convert it with str()",
                 )
             _checked(args, None, item)
     elif isinstance(value, starlark.List):
         for item in value.data:
             _checked(args, None, item)
     return data
+
+
+def _argument(args: Arguments) -> str:
+    return "objs= holds" if args.has("objs") else "obj= holds"
