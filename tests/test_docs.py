@@ -12,7 +12,6 @@ from tiltd.model.problems import Code
 _ROOT = Path(__file__).parent.parent
 _RULE = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
 _SPELLED_IN_PARTS = {
-    *(f"{what}.{word}" for what in ("serve", "compose") for word in ("running", "ready", "probe")),
     *(f"pod.{kind}-probe" for kind in ("startup", "readiness")),
     *(f"image.{cause.id}" for cause in vars(images).values() if isinstance(cause, images.Cause)),
 }

@@ -5,9 +5,11 @@ the daemon's start, and nobody needs them before a session begins.
 """
 
 import os
+from collections.abc import Mapping
 
+from tiltd.adapters import compose
 from tiltd.adapters.files import Watcher
-from tiltd.adapters.images import DockerImages
+from tiltd.adapters.images import DockerImages, dockerconfig, endpoint
 from tiltd.adapters.inputs import LocalInputs
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.adapters.kubernetes.kubeconfig import KubeContexts
@@ -51,6 +53,7 @@ class LocalOutside:
             processes=self._processes,
             printed=printed.read,
             clusters=KubeCluster,
+            composes=compose.DockerCompose(self._processes, _engine),
         )
 
     async def close(self) -> None:
@@ -60,3 +63,18 @@ class LocalOutside:
         await self._processes.close()
         self._inputs.close()
         self._reading.close()
+
+
+def _engine(env: Mapping[str, str]) -> compose.Address:
+    """The Docker Engine of an environment, by the same rules for images and services."""
+    found = endpoint.resolve(env, dockerconfig.read(env))
+    if found.tls is None:
+        return compose.Address(found.url)
+    return compose.Address(
+        found.url,
+        found.tls.ca,
+        found.tls.cert,
+        found.tls.key,
+        tls=True,
+        verify=found.tls.verify,
+    )

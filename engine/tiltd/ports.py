@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tiltd.model.actions import EnsureImage
+from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch, EnsureImage
 from tiltd.model.desired import JSON, Command, CustomBuild, DockerBuild, Probe, Project
 from tiltd.model.observed import (
     ClusterInfo,
@@ -20,6 +20,7 @@ from tiltd.model.observed import (
     KubeContext,
     Scope,
     ServeStatus,
+    ServiceContainer,
     Uid,
 )
 from tiltd.model.problems import Problem
@@ -276,6 +277,38 @@ class Processes(Protocol):
 
         Returns once the process has ended by itself (its last status has the exit code).
         """
+        ...
+
+
+class Composes(Protocol):
+    """Docker Compose, and the containers of its services."""
+
+    async def up(
+        self, action: ComposeUp, spec: SessionSpec, log: Log, phase: Phase
+    ) -> tuple[ServiceContainer, ...]:
+        """Build the service if that is Docker Compose's part, bring it up; its containers.
+
+        The phases are `build`, `apply`.
+        """
+        ...
+
+    async def watch(
+        self,
+        action: ComposeWatch,
+        spec: SessionSpec,
+        since: float,
+        log: Callable[[str], Log],
+        changed: Callable[[tuple[ServiceContainer, ...]], None],
+    ) -> None:
+        """Tell the service's containers at once, then after each change, until cancelled.
+
+        Their logs are followed too: `log` gives one for a container's name.  Of a container that
+        ran before `since` (seconds since the epoch) only what it prints from then on is told.
+        """
+        ...
+
+    async def down(self, action: ComposeDown, spec: SessionSpec, log: Log) -> None:
+        """Remove the project's services and networks; what is not there is no error."""
         ...
 
 

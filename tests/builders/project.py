@@ -6,6 +6,9 @@ from typing import Any
 from tiltd.model.desired import (
     JSON,
     Command,
+    ComposeBuild,
+    ComposeProject,
+    ComposeTarget,
     DockerBuild,
     Image,
     KubernetesTarget,
@@ -97,6 +100,40 @@ def local(
     return Resource(
         ResourceName(name), target, _names(deps), auto_init=auto_init, trigger_mode=mode
     )
+
+
+def compose(
+    name: str,
+    body: JSON | None = None,
+    *,
+    of: ComposeProject | None = None,
+    image: str = "",
+    built: bool = False,
+    ports: Sequence[int] = (),
+    deps: Sequence[str] = (),
+    auto_init: bool = True,
+    ends: bool = False,
+) -> Resource:
+    """A Docker Compose service; without `of` it is alone in its project.
+
+    `built`: Docker Compose builds it, from `/src/NAME`.
+    """
+    build = ComposeBuild(name, f"/src/{name}", f"/src/{name}/Dockerfile") if built else None
+    target = ComposeTarget(
+        of or compose_project({name: body or {"image": "redis"}}),
+        name,
+        image=ImageName(image) if image else None,
+        build=build,
+        ports=tuple(ports),
+        ends=ends,
+    )
+    return Resource(ResourceName(name), target, _names(deps), auto_init=auto_init)
+
+
+def compose_project(services: Mapping[str, JSON], *, wait: bool = False) -> ComposeProject:
+    """A Docker Compose project called `shop`."""
+    body = {"name": "shop", "services": services}
+    return ComposeProject("shop", "/src", ("/src/compose.yml",), body, wait=wait)
 
 
 def project(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.compose import FakeCompose
 from tests.fakes.images import FakeImages
 from tests.fakes.local import FakeInputs, FakeProcesses, FakeTiltfiles
 from tiltd.model.desired import Project
@@ -63,6 +64,7 @@ class World:
         self.tiltfiles, self.inputs = FakeTiltfiles(), FakeInputs()
         self.images = images(self.inputs) if images else FakeImages()
         self.processes = FakeProcesses(self.clock)
+        self.compose = FakeCompose(self.clock)
         self.cluster = FakeCluster("shop", epoch=EPOCH)
         self.connections = 0
         outside = Outside(
@@ -73,6 +75,7 @@ class World:
             self.processes,
             printed.read,
             self._connect,
+            self.compose,
         )
         coming: asyncio.Future[Outside] = asyncio.get_running_loop().create_future()
         coming.set_result(outside)

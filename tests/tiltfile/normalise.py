@@ -13,6 +13,8 @@ from typing import Any, cast
 from tiltd.core import dockerignore
 from tiltd.model.desired import (
     Command,
+    ComposeBuild,
+    ComposeTarget,
     CustomBuild,
     DockerBuild,
     Exec,
@@ -89,6 +91,8 @@ def normalise(loaded: Loaded, root: str) -> dict[str, Any]:
     return _Normaliser(loaded.project, root).whole()
 
 
+_DATA_FOLDER = "proj"
+"""What the folder of a case was called; a project without a name takes its folder's."""
 _PLURALS = {"FileWatch": "filewatches"}
 _EXTENSION = re.compile(r"/(\w+/Tiltfile)$")
 
@@ -166,6 +170,8 @@ class _Normaliser:
         match target:
             case KubernetesTarget():
                 found |= self.kubernetes(target)
+            case ComposeTarget():
+                found |= self.compose(target)
             case LocalTarget():
                 found |= self.local(target)
         return _filled(found)
@@ -186,6 +192,39 @@ class _Normaliser:
             "port_forwards": [_forward(forward) for forward in target.port_forwards],
             "extra_pod_selectors": [dict(labels) for labels in target.extra_pod_selectors],
             "discovery_strategy": "" if strategy == "default" else strategy,
+        }
+
+    def compose(self, target: ComposeTarget) -> dict[str, Any]:
+        project, folder = target.project, posixpath.basename(self.root)
+        needed = images.closure([target.image] if target.image else [], self.images)
+        built = [self.compose_build(target, target.build)] if target.build else []
+        return {
+            "kind": "compose",
+            "images": [*(self.image(self.images[name]) for name in needed), *built],
+            "service": target.service,
+            "project": _filled(
+                {
+                    "name": _DATA_FOLDER if project.name == folder else project.name,
+                    "config_paths": [self.compose_file(path) for path in project.files],
+                    "project_path": self.path(project.dir),
+                    "env_file": project.env_file and self.path(project.env_file),
+                    "profiles": list(project.profiles),
+                    "wait": project.wait,
+                }
+            ),
+        }
+
+    def compose_file(self, path: str) -> str:
+        text = path.startswith("<")
+        return f"$TILT_SCRATCH/{path.strip('<>')}" if text else self.path(path)
+
+    def compose_build(self, target: ComposeTarget, build: ComposeBuild) -> dict[str, Any]:
+        return {
+            "ref": build.image,
+            "builder": "compose",
+            "service": target.service,
+            "context": self.path(build.context),
+            "ignores": [self.ignore(ignore) for ignore in build.ignore if ignore.patterns],
         }
 
     def image(self, image: Image) -> dict[str, Any]:
@@ -253,9 +292,11 @@ class _Normaliser:
     def live_update(self, steps: tuple[LiveUpdateStep, ...]) -> dict[str, Any]:
         if not steps:
             return {}
+        restart = any(step.kind == "restart_container" for step in steps)
         runs = [step for step in steps if step.kind == "run"]
         found = {
             "base": ".",
+            "restart_container": "always" if restart else "",
             "fall_back_on": [
                 self.path(p) for s in steps if s.kind == "fall_back_on" for p in s.paths
             ],

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from tests.tiltfile.conftest import Workspace
-from tiltd.tiltfile.builtins import predeclared, refused
+from tiltd.tiltfile.builtins import predeclared
 
 _TEXT = """
 allow_k8s_contexts analytics_settings blob ci_settings custom_build dc_resource decode_json
@@ -162,7 +162,7 @@ v1alpha1.ui_input_spec name label text bool hidden
 v1alpha1.ui_text_input_spec default_value placeholder
 """
 """The arguments that the reference names, function by function."""
-_ELSEWHERE = {"docker_compose", "dc_resource", "include", "load_dynamic", "struct"}
+_ELSEWHERE = {"include", "load_dynamic", "struct"}
 _NOT_TILTS = {("os.unsetenv", "value")}
 """Arguments that the reference names and Tilt refuses, too."""
 
@@ -217,20 +217,10 @@ async def test_every_name_of_the_reference_is_known(workspace: Workspace) -> Non
     await workspace.load("\n".join(lines))
 
 
-@pytest.mark.parametrize("name", refused.NAMES)
-async def test_what_is_not_supported_yet_is_refused_by_name(
-    name: str, workspace: Workspace
-) -> None:
-    problem = await workspace.problem(f"\n{name}('x', a=1)")
-    assert problem.message == f"{name}() is not supported yet"
-    assert str(problem.place) == "Tiltfile:2:1"
-
-
 def test_every_builtin_has_a_docstring_with_its_source() -> None:
     for builtin in predeclared.declared():
-        if builtin.name not in refused.NAMES:
-            text = inspect.getdoc(builtin.function) or ""
-            assert "reference: `" in text or "Tilt 0.37's `" in text, builtin.name
+        text = inspect.getdoc(builtin.function) or ""
+        assert "reference: `" in text or "Tilt 0.37's `" in text, builtin.name
 
 
 async def test_a_users_own_names_may_shadow_builtins(workspace: Workspace) -> None:

@@ -168,6 +168,8 @@ class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind
     TARGET_KIND_IMAGE: _TargetKind.ValueType  # 3
     TARGET_KIND_OBJECT: _TargetKind.ValueType  # 4
     TARGET_KIND_COMMAND: _TargetKind.ValueType  # 5
+    TARGET_KIND_SERVICE: _TargetKind.ValueType  # 6
+    """A Docker Compose service."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper): ...
 
@@ -177,6 +179,8 @@ TARGET_KIND_CLUSTER: TargetKind.ValueType  # 2
 TARGET_KIND_IMAGE: TargetKind.ValueType  # 3
 TARGET_KIND_OBJECT: TargetKind.ValueType  # 4
 TARGET_KIND_COMMAND: TargetKind.ValueType  # 5
+TARGET_KIND_SERVICE: TargetKind.ValueType  # 6
+"""A Docker Compose service."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
 class _TargetPhase:

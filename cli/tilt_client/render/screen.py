@@ -52,7 +52,7 @@ class Filter:
         """Whether to print a line."""
         if line.level < self.level or (self.resources and line.resource not in self.resources):
             return False
-        runtime = line.span.startswith("pod/") or line.span == "serve"
+        runtime = line.span.startswith(("pod/", "container/")) or line.span == "serve"
         return self.source is Source.ALL or (self.source is Source.RUNTIME) == runtime
 
 

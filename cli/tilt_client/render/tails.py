@@ -1,9 +1,9 @@
 """The last lines of everything that prints, for the report of a failure.
 
 The daemon names the source of a line by resource and span: `pod/NAME/CONTAINER/LIFE`,
-`build/IMAGE`, `command`, `serve`.  Of a container that crashed, the life that did is wanted, and
-the finding says which; the next one may have begun to print by now.  Of any other container it is
-the newest life.
+`container/NAME` (Docker Compose's, with all its lives), `build/IMAGE`, `command`, `serve`.  Of a
+pod's container that crashed, the life that did is wanted, and the finding says which; the next one
+may have begun to print by now.  Of any other container it is the newest life.
 """
 
 from collections import deque
@@ -55,6 +55,9 @@ class Tails:
                 return "the served process", self._span(resource, "serve")
             case "Pod" if subject.container:
                 return f"container {subject.container}", self._container(resource, finding)
+            case "Container":
+                span = f"container/{subject.name}"
+                return f"container {subject.name}", self._span(resource, span)
             case _:
                 return "", []
 

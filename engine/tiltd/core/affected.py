@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from tiltd.core import dockerignore
 from tiltd.model.desired import (
+    ComposeBuild,
+    ComposeTarget,
     CustomBuild,
     CustomDeploy,
     DockerBuild,
@@ -22,7 +24,7 @@ from tiltd.model.desired import (
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.state import Mode, State
 
-Target = KubernetesTarget | LocalTarget
+Target = KubernetesTarget | ComposeTarget | LocalTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ def _deps(target: Target) -> tuple[tuple[str, ...], tuple[Ignore, ...]]:
             return deps, ignore
         case KubernetesTarget(custom=CustomDeploy(deps=deps, ignore=ignore)):
             return deps, ignore
-        case KubernetesTarget():
+        case ComposeTarget(build=ComposeBuild() as build):
+            return tuple(p for p in (build.context, build.dockerfile) if p), build.ignore
+        case KubernetesTarget() | ComposeTarget():
             return (), ()
 
 

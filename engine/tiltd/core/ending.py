@@ -17,7 +17,7 @@ from tiltd.model.names import NodeName, ResourceName, resource_node
 from tiltd.model.state import State
 
 _PENDING: Final = frozenset(
-    {"deploy.pending", "object.pending", "command.pending", "serve.pending"}
+    {"deploy.pending", "object.pending", "compose.pending", "command.pending", "serve.pending"}
 )
 
 
@@ -82,6 +82,8 @@ def _done(s: State, name: NodeName) -> bool:
             return manifest.id in s.applied
         case graph.DeployNode(resource=resource):
             return resource.name in s.deployed
+        case graph.ServiceNode(resource=resource):
+            return resource.name in s.services
         case graph.CommandNode(resource=resource):
             target, known = resource.target, s.resources[resource.name]
             cmd = target.cmd if isinstance(target, LocalTarget) else None

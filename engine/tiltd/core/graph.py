@@ -25,6 +25,7 @@ from tiltd.model.graph import (
     ObjectNode,
     ResourceNode,
     ServeNode,
+    ServiceNode,
 )
 from tiltd.model.names import (
     ImageName,
@@ -36,6 +37,7 @@ from tiltd.model.names import (
     object_node,
     resource_node,
     serve_node,
+    service_node,
 )
 
 if TYPE_CHECKING:
@@ -161,6 +163,14 @@ def deployed_images(resource: desired.Resource) -> tuple[ImageName, ...]:
     return custom.images if custom is not None else ()
 
 
+def used_images(resource: desired.Resource) -> tuple[ImageName, ...]:
+    """The images that a resource needs by itself, whatever its manifests name."""
+    target = resource.target
+    if isinstance(target, desired.ComposeTarget):
+        return (target.image,) if target.image is not None else ()
+    return deployed_images(resource)
+
+
 def _nodes(project: desired.Project) -> dict[NodeName, Node]:
     nodes: dict[NodeName, Node] = {image_node(i.name): ImageNode(i) for i in project.images}
     for resource in project.resources:
@@ -170,6 +180,8 @@ def _nodes(project: desired.Project) -> dict[NodeName, Node]:
                     nodes[object_node(m.id)] = ObjectNode(m, resource.name)
                 if custom is not None:
                     nodes[deploy_node(resource.name)] = DeployNode(resource)
+            case desired.ComposeTarget() as target:
+                nodes[service_node(resource.name)] = ServiceNode(resource, target)
             case desired.LocalTarget(cmd=cmd, serve=serve):
                 if cmd is not None:
                     nodes[command_node(resource.name)] = CommandNode(resource)
@@ -192,6 +204,9 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
             edges += [(image_node(i), object_node(m.id)) for i in m.images]
         needed_images = deployed_images(resource)
         edges += [(image_node(i), deploy_node(resource.name)) for i in needed_images]
+        if isinstance(resource.target, desired.ComposeTarget):
+            service = service_node(resource.name)
+            edges += [(image_node(i), service) for i in used_images(resource)]
         if command_node(resource.name) in nodes and serve_node(resource.name) in nodes:
             edges.append((command_node(resource.name), serve_node(resource.name)))
     return edges
@@ -202,6 +217,8 @@ def _parts(resource: desired.Resource) -> list[NodeName]:
         case desired.KubernetesTarget(manifests=manifests, custom=custom):
             deploy = [deploy_node(resource.name)] if custom is not None else []
             return [*(object_node(m.id) for m in manifests), *deploy]
+        case desired.ComposeTarget():
+            return [service_node(resource.name)]
         case desired.LocalTarget(cmd=cmd, serve=serve):
             command = [command_node(resource.name)] if cmd is not None else []
             return command + ([serve_node(resource.name)] if serve is not None else [])

@@ -4,10 +4,10 @@ import operator
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from tiltd.core import composing, keys, limits, live, podspec, updating
 from tiltd.core import graph as graphs
 from tiltd.core import health as rules
-from tiltd.core import keys, limits, live, podspec, updating
-from tiltd.core.health import local, stability
+from tiltd.core.health import compose, local, stability
 from tiltd.core.health.events import Event
 from tiltd.model import desired
 from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
@@ -17,6 +17,7 @@ from tiltd.model.names import (
     command_node,
     object_node,
     serve_node,
+    service_node,
 )
 from tiltd.model.observed import ServeStatus, Uid
 from tiltd.model.state import Failure, State
@@ -43,6 +44,12 @@ def judge(s: State, name: ResourceName, now: float) -> Assessment:
                 *updating.findings(s, resource),
                 *_kubernetes(s, resource, target, now),
             ]
+        case desired.ComposeTarget() as service:
+            findings = [
+                *_failures(s, resource, now),
+                *updating.findings(s, resource),
+                *_service(s, resource, service, now),
+            ]
         case desired.LocalTarget() as local_target:
             findings = [*_failures(s, resource, now), *_local(s, resource, local_target, now)]
     return rules.assessment(findings or [_nothing(resource)])
@@ -58,7 +65,7 @@ def warnings(
     return tuple(sorted(told, key=lambda pair: pair[1].at))
 
 
-_STABILISING = frozenset({stability.RULE, local.STABILISING})
+_STABILISING = frozenset({stability.RULE, local.STABILISING, compose.STABILISING})
 
 
 def ready(health: Assessment) -> bool:
@@ -248,6 +255,23 @@ def _named(s: State) -> Iterator[tuple[rules.Reference, float | None]]:
             kind = name.kind.lower()
             yield rules.Reference(kind, name.namespace or s.kube_context.namespace, name.name), at
             yield rules.Reference(kind, "", name.name), at  # as a cluster-scoped one is named
+
+
+def _service(
+    s: State, resource: desired.Resource, target: desired.ComposeTarget, now: float
+) -> list[Finding]:
+    up = composing.current(resource.name, target, s)
+    progress = s.progress.get(service_node(resource.name))
+    if progress is not None and progress.failure is not None and up is None:
+        return []  # the failure has its finding already
+    service = compose.Service(
+        name=resource.name,
+        replicas=composing.replicas(target),
+        server=bool(target.ports),
+        ends=target.ends,
+        wait=target.project.wait,
+    )
+    return compose.assess(service, up, limits.health(s), now)
 
 
 def _local(

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from tiltd.core import keys
-from tiltd.model.desired import Command, KubernetesTarget, LocalTarget, Resource
+from tiltd.core import keys, podspec
+from tiltd.model.desired import Command, ComposeTarget, KubernetesTarget, LocalTarget, Resource
 from tiltd.model.names import NodeName
 
 FILES = "files"
@@ -88,11 +88,22 @@ def of_resource(resource: Resource) -> tuple[Part, ...]:
     match resource.target:
         case LocalTarget(cmd=cmd, serve=serve, deps=deps):
             commands = {"command": cmd, "serve": serve}
+        case ComposeTarget() as target:
+            return tuple(_of_service(target))
         case KubernetesTarget(custom=custom):
             commands = {"command": custom.apply if custom else None}
             deps = custom.deps if custom else ()
     told = [Part(k, v) for k, c in commands.items() if c for k, v in _command(k, c)]
     return (*told, *(Part("dep", path) for path in deps))
+
+
+def _of_service(target: ComposeTarget) -> Iterator[Part]:
+    """Those of a service, as Docker Compose resolved it; values may be secrets, so not these."""
+    services = podspec.section(target.project.body, "services")
+    yield Part("project", target.project.name)
+    for name, value in podspec.section(services, target.service).items():
+        if value is not None:
+            yield Part(name, value if name == "image" else keys.digest(value)[:_DIGITS])
 
 
 def compared(

@@ -146,6 +146,13 @@ def _planned(name: NodeName, s: State, looks: Looks) -> Planned:
                 "a command deploys it; what that changes is its own business",
                 parts=parts.of_resource(resource),
             )
+        case graph.ServiceNode(resource=resource):
+            return Planned(
+                name,
+                Step.RUN,
+                "Docker Compose brings it up, where it is not as it should be",
+                parts=parts.of_resource(resource),
+            )
         case graph.CommandNode(resource=resource) | graph.ServeNode(resource=resource):
             reason = "local commands run in every session"
             return Planned(name, Step.RUN, reason, parts=parts.of_resource(resource))

@@ -9,13 +9,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import affected, backoff, inject, judge, live, manual
+from tiltd.core import affected, backoff, inject, judge, live, manual, serving
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
 from tiltd.model.graph import Graph
 from tiltd.model.health import Verdict
-from tiltd.model.names import CLUSTER, ImageName, NodeName, ObjectId, ResourceName, image_node
+from tiltd.model.names import (
+    CLUSTER,
+    ImageName,
+    NodeName,
+    ObjectId,
+    ResourceName,
+    image_node,
+    service_node,
+)
 from tiltd.model.observed import Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Deployed, Progress, ResourceState, State
 
@@ -64,6 +72,14 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return _deployed(s, event)
         case events.ResourceUndeployed(resource=name):
             return _with(s, name, undeployed=True)
+        case events.ServiceStarted():
+            return _service_started(s, event)
+        case events.ServiceSeen():
+            return _service_seen(s, event)
+        case events.ServicesRemoved(resources=names):
+            for name in names:
+                s = _with(s, name, undeployed=True)
+            return s
         case events.CommandDone(resource=name, wanted=wanted):
             return _with(s, name, command_done=wanted, judged=False)
         case events.ServeChanged(resource=name, status=status):
@@ -146,6 +162,7 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
         loaded_generation=event.generation,
         mending=(),
         images=images,
+        services={k: v for k, v in s.services.items() if k in event.graph.resources},
         resources={n: replace(r, judged=False) for n, r in resources.items()},
         applied={k: v for k, v in s.applied.items() if k in event.graph.manifests},
         deployed={k: v for k, v in s.deployed.items() if k in event.graph.resources},
@@ -235,6 +252,32 @@ def _deployed(s: State, event: events.ResourceDeployed) -> State:
     deployed = Deployed(event.key, event.at, objects)
     s = replace(s, deployed={**s.deployed, event.resource: deployed})
     return _adopt(s, event.objects, (), event.at, dict.fromkeys(objects, event.resource))
+
+
+def _service_started(s: State, event: events.ServiceStarted) -> State:
+    name = event.resource
+    if name not in s.resources:
+        return s
+    known = s.resources[name]
+    up = serving.started(s.services.get(name), event)
+    started = event.at if known.started_at is None else known.started_at
+    s = replace(s, services={**s.services, name: up})
+    return _with(s, name, started_at=started, changed_at=event.at, judged=False)
+
+
+def _service_seen(s: State, event: events.ServiceSeen) -> State:
+    """A look ends an earlier failure to look.  What somebody removed has to come again."""
+    name, node = event.resource, service_node(event.resource)
+    known = s.services.get(name)
+    if known is None:
+        return s
+    seen = serving.seen(known, event)
+    others = {other: up for other, up in s.services.items() if other != name}
+    kept = {name: seen} if seen is not None else dict[ResourceName, state.ServiceUp]()
+    progress = s.progress.get(node)
+    if progress is not None and progress.failure is not None:
+        s = replace(s, progress={**s.progress, node: replace(progress, failure=None)})
+    return _with(replace(s, services=others | kept), name, judged=False)
 
 
 def _lost(s: State, gone: set[Uid]) -> State:

@@ -13,8 +13,8 @@ from typing import Final
 
 from tiltd.core import follow, limits, podspec
 from tiltd.model import graph
-from tiltd.model.desired import JSON, Manifest
-from tiltd.model.names import NodeName, ResourceName, deploy_node, object_node
+from tiltd.model.desired import JSON, ComposeProject, Manifest
+from tiltd.model.names import NodeName, ResourceName, deploy_node, object_node, service_node
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import State
 
@@ -77,10 +77,22 @@ def must_go(names: tuple[NodeName, ...], s: State) -> str:
 
 
 def undeployed(name: ResourceName, s: State) -> Fate:
-    """What becomes of what a command deployed."""
+    """What becomes of what a command or Docker Compose deployed."""
     if s.resources[name].undeployed:
         return Fate.DELETED
+    node = s.graph.nodes.get(service_node(name))
+    if isinstance(node, graph.ServiceNode):
+        return Fate.FAILED if _project_failed(node.target.project, s) else Fate.PENDING
     return Fate.FAILED if _failed(deploy_node(name), s) else Fate.PENDING
+
+
+def _project_failed(project: ComposeProject, s: State) -> bool:
+    """Docker Compose removes a project's services together."""
+    return any(
+        _failed(name, s)
+        for name, node in s.graph.nodes.items()
+        if isinstance(node, graph.ServiceNode) and node.target.project.name == project.name
+    )
 
 
 def left(s: State) -> tuple[str, ...]:
@@ -93,7 +105,7 @@ def _left(name: NodeName, s: State) -> bool:
     match node:
         case graph.ObjectNode(manifest=manifest):
             return fate(manifest, s) is Fate.PENDING
-        case graph.DeployNode(resource=resource):
+        case graph.DeployNode(resource=resource) | graph.ServiceNode(resource=resource):
             return undeployed(resource.name, s) is Fate.PENDING
         case _:
             return False

@@ -24,6 +24,7 @@ from tiltd.model.names import (
     object_node,
     resource_node,
     serve_node,
+    service_node,
 )
 from tiltd.model.state import Mode, State
 
@@ -62,6 +63,11 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return (resource_node(name), *_below(new, deploy_node(name)))
         case events.ResourceUndeployed(resource=name):
             return (deploy_node(name), *_before(new, deploy_node(name)))
+        case events.ServiceStarted(resource=name) | events.ServiceSeen(resource=name):
+            return (resource_node(name), *_below(new, service_node(name)))
+        case events.ServicesRemoved(resources=names):
+            gone = [service_node(name) for name in names]
+            return (*gone, *(n for node in gone for n in _before(new, node)))
         case events.CommandDone(resource=name):
             return (resource_node(name), *_below(new, command_node(name)))
         case events.ServeChanged(resource=name):

@@ -6,6 +6,9 @@ from tiltd.core import live
 from tiltd.model.actions import (
     Action,
     Apply,
+    ComposeDown,
+    ComposeUp,
+    ComposeWatch,
     Connect,
     Delete,
     Deploy,
@@ -38,12 +41,17 @@ def wanted(action: Action) -> str:
             EnsureImage(key=key)
             | Apply(key=key)
             | Deploy(key=key)
+            | ComposeUp(key=key)
             | RunCommand(key=key)
             | Serve(key=key)
         ):
             return key
         case Undeploy(resource=resource):
             return f"undeploy {resource}"
+        case ComposeWatch(key=key):
+            return f"watch {key}"
+        case ComposeDown(project=project):
+            return f"down {project.name}"
         case Delete(body=body):
             return f"delete {live.uid(body)}"
         case _:
@@ -63,13 +71,15 @@ def kind(action: Action) -> Work:
             return Work.READ
         case EnsureImage():
             return Work.BUILD
-        case Apply() | Deploy():
+        case Apply() | Deploy() | ComposeUp():
             return Work.APPLY
         case Delete() | Undeploy():
             return Work.DELETE
         case RunCommand():
             return Work.COMMAND
-        case Serve():
+        case Serve() | ComposeWatch():
             return Work.SERVE
+        case ComposeDown():
+            return Work.DELETE
         case _:
             assert_never(action)

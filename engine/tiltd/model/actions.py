@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from tiltd.model.desired import Command, Image, Manifest, Probe
+from tiltd.model.desired import Command, ComposeProject, ComposeTarget, Image, Manifest, Probe
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.observed import Scope
 
@@ -161,6 +161,42 @@ class Serve:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class ComposeUp:
+    """Bring a Docker Compose service up; it is built first, if that is Docker Compose's part.
+
+    Args:
+        body: the whole project, the images of this project's put in.
+        key: digest of all that the service depends on.
+        generation: of the resource.
+        recreate: make its containers anew although nothing has changed.
+    """
+
+    resource: ResourceName
+    target: ComposeTarget
+    body: Mapping[str, object]
+    key: str
+    generation: int
+    recreate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeWatch:
+    """Watch the containers of a service that is up, and follow their logs, until told to stop."""
+
+    resource: ResourceName
+    target: ComposeTarget
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeDown:
+    """Remove all services of a Docker Compose project (`down`)."""
+
+    project: ComposeProject
+    resources: tuple[ResourceName, ...]
+
+
 Action = (
     LoadTiltfile
     | Connect
@@ -173,4 +209,7 @@ Action = (
     | Undeploy
     | RunCommand
     | Serve
+    | ComposeUp
+    | ComposeWatch
+    | ComposeDown
 )

@@ -301,6 +301,69 @@ class LocalTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class ComposeProject:
+    """What `docker_compose()` makes of its files.
+
+    Args:
+        name: of the Docker Compose project.
+        dir: its folder, absolute: where Docker Compose looks for what the files name.
+        files: the compose files; text given in the Tiltfile has a name in angle brackets.
+        body: all files together, as `docker compose config` resolves them, every profile included.
+        env_file: for `${…}` in the files; empty is `.env`.
+        profiles: those that are switched on.
+        wait: as `docker compose up --wait` has it, every service must keep running.
+        env: what is added to the session's environment.
+    """
+
+    name: str
+    dir: str
+    files: tuple[str, ...]
+    body: JSON = field(repr=False)
+    env_file: str = ""
+    profiles: tuple[str, ...] = ()
+    wait: bool = False
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeBuild:
+    """The `build` section of a service: Docker Compose itself builds the image.
+
+    Args:
+        context: the folder, absolute; empty for one that is no folder of this machine.
+        dockerfile: its absolute path; empty likewise, and for an inline one.
+        ignore: what in the context starts no build: bind-mounted folders.
+    """
+
+    image: str
+    context: str
+    dockerfile: str
+    ignore: tuple[Ignore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeTarget:
+    """One service of a Docker Compose project.
+
+    Args:
+        service: its name in the project.
+        image: the image of this project's that it runs, if it runs one.
+        build: how Docker Compose builds its image, if it does.
+        ports: the ports of this machine that it publishes.
+        ends: it is there to end: others wait for its `service_completed_successfully`.
+        infer_links: show a link for each published port.
+    """
+
+    project: ComposeProject
+    service: str
+    image: ImageName | None = None
+    build: ComposeBuild | None = None
+    ports: tuple[int, ...] = ()
+    ends: bool = False
+    infer_links: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """What people see, wait for, and depend on.
 
@@ -310,7 +373,7 @@ class Resource:
     """
 
     name: ResourceName
-    target: KubernetesTarget | LocalTarget
+    target: KubernetesTarget | ComposeTarget | LocalTarget
     resource_deps: tuple[ResourceName, ...] = ()
     trigger_mode: TriggerMode = TriggerMode.AUTO
     auto_init: bool = True

@@ -7,7 +7,7 @@ from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.health import Assessment
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
-from tiltd.model.observed import ClusterInfo, KubeContext, Scope, ServeStatus, Uid
+from tiltd.model.observed import ClusterInfo, KubeContext, Scope, ServeStatus, ServiceContainer, Uid
 from tiltd.model.problems import Problem
 from tiltd.model.state import AttemptOutcome, ImageReady, Outcome, SessionSpec
 
@@ -174,6 +174,40 @@ class ResourceUndeployed:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """Docker Compose brought a service up, or found it so.
+
+    Args:
+        key: of the service and all that it depends on.
+        generation: of the resource, at the time of the decision.
+        began: when the work on it began.
+    """
+
+    resource: ResourceName
+    key: str
+    generation: int
+    containers: tuple[ServiceContainer, ...]
+    began: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeen:
+    """The containers of a service are different now; none is left if somebody removed them."""
+
+    resource: ResourceName
+    containers: tuple[ServiceContainer, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesRemoved:
+    """`down`: Docker Compose removed the services of a project."""
+
+    resources: tuple[ResourceName, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandDone:
     """A local command ended with exit code 0."""
 
@@ -245,4 +279,7 @@ Event = (
     | FilesChanged
     | HealthJudged
     | Triggered
+    | ServiceStarted
+    | ServiceSeen
+    | ServicesRemoved
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tiltd.model.desired import Image, Manifest, Resource
+from tiltd.model.desired import ComposeTarget, Image, Manifest, Resource
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
 
 
@@ -30,6 +30,14 @@ class DeployNode:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceNode:
+    """Brings a Docker Compose service up, and watches it."""
+
+    resource: Resource
+    target: ComposeTarget
+
+
+@dataclass(frozen=True, slots=True)
 class CommandNode:
     """Runs a local resource's `cmd`."""
 
@@ -50,7 +58,7 @@ class ResourceNode:
     resource: Resource
 
 
-Node = ImageNode | ObjectNode | DeployNode | CommandNode | ServeNode | ResourceNode
+Node = ImageNode | ObjectNode | DeployNode | ServiceNode | CommandNode | ServeNode | ResourceNode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Every node of the graph has one `NodeName`, a string that a person can read and a queue can hold:
 `tiltfile`, `cluster`, `session`, `image/shop-api`, `object/apps/Deployment/default/web`,
-`deploy/redis`, `command/migrate`, `serve/docs`, `resource/web`.  The prefix is the node's kind, so
-a name alone says which reconciler it has.
+`deploy/redis`, `service/db`, `command/migrate`, `serve/docs`, `resource/web`.  The prefix is the
+node's kind, so a name alone says which reconciler it has.
 """
 
 from dataclasses import dataclass
@@ -57,6 +57,11 @@ def command_node(name: ResourceName) -> NodeName:
 def deploy_node(name: ResourceName) -> NodeName:
     """The node that runs the command which deploys a resource (`k8s_custom_deploy`)."""
     return NodeName(f"deploy/{name}")
+
+
+def service_node(name: ResourceName) -> NodeName:
+    """The node that keeps a Docker Compose service as it should be."""
+    return NodeName(f"service/{name}")
 
 
 def serve_node(name: ResourceName) -> NodeName:

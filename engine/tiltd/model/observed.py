@@ -6,6 +6,7 @@ from typing import NewType
 
 from tiltd.model.desired import JSON
 from tiltd.model.names import ObjectId, ResourceName
+from tiltd.model.problems import Problem
 
 Uid = NewType("Uid", str)
 
@@ -132,6 +133,36 @@ class ServeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceContainer:
+    """A container of a Docker Compose service, as the Docker Engine tells it. Times in seconds.
+
+    Args:
+        status: the Engine's word: `created`, `running`, `paused`, `restarting`, `exited`, `dead` ….
+        started_at: when its present or last life began; 0 if it never began.
+        finished_at: when its last life ended; 0 if none has.
+        error: why it could not be started, in the Engine's words.
+        oom_killed: it used more memory than it may.
+        restarts: how often the Engine has started it again (`RestartCount`).
+        policy: `no`, `always`, `unless-stopped` or `on-failure`.
+        health: `starting`, `healthy` or `unhealthy`; empty if it has no healthcheck.
+        health_said: what the healthcheck printed last.
+    """
+
+    id: str
+    name: str
+    status: str
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    restarts: int = 0
+    policy: str = "no"
+    health: str = ""
+    health_said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundObject:
     """A live object that this project applied earlier, met while looking.
 
@@ -141,3 +172,24 @@ class FoundObject:
 
     id: ObjectId
     body: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the cluster says that an apply would do, without doing it.
+
+    Args:
+        after: the object as it would be; `None`: the cluster can't tell.
+        before: the object as it is, where nobody knew that it was there.
+        immutable: a field would change that can't be changed.
+        conflicts: the fields that others manage, with their names.
+        refused: why it would not be accepted.
+        words: why the cluster can't tell.
+    """
+
+    after: JSON | None = None
+    before: JSON | None = None
+    immutable: bool = False
+    conflicts: tuple[str, ...] = ()
+    refused: Problem | None = None
+    words: str = ""

@@ -14,7 +14,15 @@ from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.health import Assessment, Memory
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
-from tiltd.model.observed import ClusterInfo, KubeContext, Live, Scope, ServeStatus, Uid
+from tiltd.model.observed import (
+    ClusterInfo,
+    KubeContext,
+    Live,
+    Scope,
+    ServeStatus,
+    ServiceContainer,
+    Uid,
+)
 from tiltd.model.problems import Problem
 
 
@@ -223,6 +231,27 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceUp:
+    """A Docker Compose service that was brought up, and its containers as last seen.
+
+    Args:
+        key: of the service and all that it depends on.
+        generation: of the resource at that time.
+        at: when it was brought up.
+        containers: in the order of their names.
+        baselines: by container, the restarts that are older than this session.
+        unhealthy_since: by container, when its healthcheck was first seen to have failed.
+    """
+
+    key: str
+    generation: int
+    at: float
+    containers: tuple[ServiceContainer, ...]
+    baselines: Mapping[str, int] = field(default_factory=dict[str, int])
+    unhealthy_since: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceState:
     """A resource between the wish and the thing.
 
@@ -230,7 +259,7 @@ class ResourceState:
         generation: counts changes to the files in its `deps`, and triggers.
         command_done: `wanted` of the command that last succeeded.
         serve: the served process.
-        undeployed: `down`: its own command has removed it.
+        undeployed: `down`: its own command, or Docker Compose, has removed it.
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
         blamed: the verdict that it has failed, where the session went on nevertheless.
@@ -274,6 +303,7 @@ class State:
         looked: the scopes whose objects of earlier runs are in `found`.
         found: what this project applied in earlier runs, `managedFields` included.
         deployed: what the commands of resources deployed (`k8s_custom_deploy`).
+        services: the Docker Compose services that were brought up.
         removed: `down`: what was deleted.
         blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
@@ -301,6 +331,9 @@ class State:
     images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])
     applied: Mapping[ObjectId, Applied] = field(default_factory=dict[ObjectId, Applied])
     deployed: Mapping[ResourceName, Deployed] = field(default_factory=dict[ResourceName, Deployed])
+    services: Mapping[ResourceName, ServiceUp] = field(
+        default_factory=dict[ResourceName, ServiceUp]
+    )
     resources: Mapping[ResourceName, ResourceState] = field(
         default_factory=dict[ResourceName, ResourceState]
     )

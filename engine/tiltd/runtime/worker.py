@@ -16,6 +16,9 @@ from tiltd.model import events
 from tiltd.model.actions import (
     Action,
     Apply,
+    ComposeDown,
+    ComposeUp,
+    ComposeWatch,
     Connect,
     Delete,
     Deploy,
@@ -30,11 +33,12 @@ from tiltd.model.actions import (
 from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, ResourceName
-from tiltd.model.observed import Scope
+from tiltd.model.observed import Scope, ServiceContainer
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import ImageState, Mode, SessionSpec
 from tiltd.ports import (
     Cluster,
+    Composes,
     Contexts,
     Images,
     Inputs,
@@ -74,6 +78,7 @@ class Outside:
     processes: Processes
     printed: Reader
     clusters: Callable[[str], Cluster]
+    composes: Composes
 
 
 class Worker:
@@ -117,7 +122,9 @@ class Worker:
         if cluster is not None:
             await cluster.close()
 
-    async def do(self, action: Action, phase: Phase) -> tuple[events.Event, ...]:
+    async def do(  # noqa: C901, PLR0911 - a table of actions
+        self, action: Action, phase: Phase
+    ) -> tuple[events.Event, ...]:
         """Do `action`; the facts that follow."""
         await asyncio.shield(self._coming)  # a cancelled action must not take it from the others
         match action:
@@ -143,6 +150,12 @@ class Worker:
                 return await self._run(action)
             case Serve():
                 return await self._serve(action)
+            case ComposeUp():
+                return await self._compose_up(action, phase)
+            case ComposeWatch():
+                return await self._compose_watch(action)
+            case ComposeDown():
+                return await self._compose_down(action, phase)
             case _:
                 assert_never(action)
 
@@ -242,7 +255,7 @@ class Worker:
             if image in manifest.images:
                 return self._logs.writer(state.graph.resource_of[name], f"build/{image}")
         for resource in state.graph.resources.values():
-            if image in graphs.deployed_images(resource):
+            if image in graphs.used_images(resource):
                 return self._logs.writer(resource.name, f"build/{image}")
         return self._logs.writer("", f"build/{image}")
 
@@ -358,6 +371,33 @@ class Worker:
             action.key,
         )
         return ()
+
+    async def _compose_up(self, action: ComposeUp, phase: Phase) -> tuple[events.Event, ...]:
+        log, began = self._logs.writer(action.resource, "apply"), self._clock.now()
+        seen = await self._outside.composes.up(action, self._spec, log, phase)
+        name, key, now = action.resource, action.key, self._clock.now()
+        return (events.ServiceStarted(name, key, action.generation, seen, began, now),)
+
+    async def _compose_watch(self, action: ComposeWatch) -> tuple[events.Event, ...]:
+        session, name = self._store.state.session, action.resource
+
+        def changed(seen: tuple[ServiceContainer, ...]) -> None:
+            self._store.dispatch(events.ServiceSeen(name, seen, self._clock.now()))
+
+        await self._outside.composes.watch(
+            action,
+            self._spec,
+            session.started_at if session is not None else 0.0,
+            lambda container: self._logs.writer(name, f"container/{container}"),
+            changed,
+        )
+        return ()
+
+    async def _compose_down(self, action: ComposeDown, phase: Phase) -> tuple[events.Event, ...]:
+        phase("delete")
+        log = self._logs.writer(action.resources[0], "delete")
+        await self._outside.composes.down(action, self._spec, log)
+        return (events.ServicesRemoved(action.resources),)
 
 
 def _found(known: Mapping[ObjectId, JSON], body: JSON, namespace: str) -> JSON | None:

@@ -117,7 +117,7 @@ class Converter:
             resource_deps=resource.resource_deps,
             enabled=enabled,
             auto_init=resource.auto_init,
-            links=[pb.Link(url=link.url, name=link.name) for link in resource.links],
+            links=[pb.Link(url=link.url, name=link.name) for link in _links(resource)],
             order=list(self._s.graph.resources).index(name),
             targets=[self._node(n) for n in _targets(resource, self._s)],
             pods=pods.of(self._s, name),
@@ -198,6 +198,8 @@ class Converter:
                 return target
             case graph.DeployNode(resource=resource):
                 return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
+            case graph.ServiceNode(resource=resource):
+                return self._target(name, pb.TARGET_KIND_SERVICE, resource.name)
             case graph.CommandNode(resource=resource):
                 return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
             case graph.ServeNode(resource=resource):
@@ -301,13 +303,14 @@ def resources_of(name: NodeName, s: State) -> Iterable[ResourceName]:
                 s.graph.resource_of[i]
                 for i, m in s.graph.manifests.items()
                 if image.name in m.images
-            ] + [n for n, r in s.graph.resources.items() if image.name in graphs.deployed_images(r)]
+            ] + [n for n, r in s.graph.resources.items() if image.name in graphs.used_images(r)]
             above = [n for n in s.graph.dependents.get(name, ()) if n.startswith("image/")]
             return {*users, *(r for n in above for r in resources_of(n, s))}
         case graph.ObjectNode(resource=resource):
             return (resource,)
         case (
             graph.DeployNode(resource=owner)
+            | graph.ServiceNode(resource=owner)
             | graph.CommandNode(resource=owner)
             | graph.ServeNode(resource=owner)
         ):
@@ -318,14 +321,26 @@ def resources_of(name: NodeName, s: State) -> Iterable[ResourceName]:
             assert_never(node)
 
 
-def _kind(target: desired.KubernetesTarget | desired.LocalTarget) -> pb.ResourceKind.ValueType:
+def _kind(
+    target: desired.KubernetesTarget | desired.ComposeTarget | desired.LocalTarget,
+) -> pb.ResourceKind.ValueType:
     match target:
+        case desired.ComposeTarget():
+            return pb.RESOURCE_KIND_COMPOSE
         case desired.KubernetesTarget():
             return pb.RESOURCE_KIND_KUBERNETES
         case desired.LocalTarget():
             return pb.RESOURCE_KIND_LOCAL
         case _:
             assert_never(target)
+
+
+def _links(resource: desired.Resource) -> list[desired.Link]:
+    """The resource's own, and one for each port that Docker Compose publishes (`infer_links`)."""
+    target = resource.target
+    if not isinstance(target, desired.ComposeTarget) or not target.infer_links:
+        return list(resource.links)
+    return [*resource.links, *(desired.Link(f"http://localhost:{p}/") for p in target.ports)]
 
 
 def _targets(resource: desired.Resource, s: State) -> list[NodeName]:
@@ -361,6 +376,8 @@ def _done(name: NodeName, s: State) -> bool:
             return manifest.id in s.applied or manifest.id in s.removed
         case graph.DeployNode(resource=resource):
             return resource.name in s.deployed or s.resources[resource.name].undeployed
+        case graph.ServiceNode(resource=resource):
+            return resource.name in s.services or s.resources[resource.name].undeployed
         case graph.CommandNode(resource=resource):
             return bool(s.resources[resource.name].command_done)
         case graph.ServeNode(resource=resource):

@@ -10,7 +10,7 @@ from tiltd.core import removing
 from tiltd.core.removing import Fate
 from tiltd.model import graph
 from tiltd.model.actions import Work
-from tiltd.model.names import NodeName, ResourceName, deploy_node
+from tiltd.model.names import NodeName, ResourceName, deploy_node, service_node
 from tiltd.model.observed import Scope
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Attempt, AttemptOutcome, Progress, State
@@ -64,6 +64,7 @@ def _shown(name: NodeName, s: State) -> str:
             return str(manifest.id)
         case (
             graph.DeployNode(resource=owner)
+            | graph.ServiceNode(resource=owner)
             | graph.CommandNode(resource=owner)
             | graph.ServeNode(resource=owner)
         ):
@@ -73,7 +74,15 @@ def _shown(name: NodeName, s: State) -> str:
 
 
 def removals(s: State) -> Iterator[pb.Removal]:
-    """What `down` does with each object."""
+    """What `down` does with each object and each service."""
+    for node in s.graph.nodes.values():
+        if isinstance(node, graph.ServiceNode) and node.resource.name in s.active:
+            service = node.resource.name
+            yield pb.Removal(
+                object=pb.ObjectRef(kind="Service", name=service),
+                resource=service,
+                fate=_FATES[removing.undeployed(service, s)],
+            )
     for manifest, fate in removing.fates(s):
         name = manifest.id
         where = name.namespace
@@ -87,7 +96,7 @@ def removals(s: State) -> Iterator[pb.Removal]:
 def removal_status(s: State, name: ResourceName) -> str:
     """`2 deleted, 1 kept`."""
     mine = [f.value for m, f in removing.fates(s) if s.graph.resource_of.get(m.id) == name]
-    if deploy_node(name) in s.graph.nodes:
+    if {deploy_node(name), service_node(name)} & s.graph.nodes.keys():
         mine.append(removing.undeployed(name, s).value)
     return ", ".join(f"{count} {word}" for word, count in Counter(mine).items())
 

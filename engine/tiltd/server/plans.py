@@ -123,6 +123,7 @@ def _name(name: NodeName, s: State) -> str:
         case (
             graph.ResourceNode(resource=resource)
             | graph.DeployNode(resource=resource)
+            | graph.ServiceNode(resource=resource)
             | graph.CommandNode(resource=resource)
             | graph.ServeNode(resource=resource)
         ):

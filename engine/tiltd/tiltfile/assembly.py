@@ -3,8 +3,9 @@
 In Tilt's order: every workload (an object with images, or of a `k8s_kind`) becomes a resource
 under the shortest name that is its own; Services join the workload whose pods they select; then
 `k8s_resource` calls apply, in the order written, renaming, adding objects, and grouping others into
-new resources; what is left is `uncategorized`.  Resources come in the order Kubernetes, local,
-`uncategorized`, whatever the order in the Tiltfile.  Nothing here reads a file or runs anything.
+new resources; what is left is `uncategorized`.  Resources come in the order Kubernetes, Docker
+Compose, local, `uncategorized`, whatever the order in the Tiltfile.  Nothing here runs anything,
+and nothing is read but ignore files.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tiltd.core import dockerignore
+from tiltd.core import dockerignore, graph
 from tiltd.model.desired import (
     CustomDeploy,
     DockerBuild,
@@ -29,7 +30,15 @@ from tiltd.model.desired import (
 )
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.problems import Code, Place
-from tiltd.tiltfile import enabled, free_commands, images, live_update, object_selectors, objects
+from tiltd.tiltfile import (
+    compose_resources,
+    enabled,
+    free_commands,
+    images,
+    live_update,
+    object_selectors,
+    objects,
+)
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.objects import Entity
 from tiltd.tiltfile.reading import Reading, ResourceOptions
@@ -78,6 +87,7 @@ class _Assembly:
         self._images: dict[Entity, list[ImageName]] = {}
         self._places = {r.entity: r.place for r in reading.kubernetes.objects}
         self._built: dict[ImageName, Image] = {}
+        self._compose: list[Resource] = []
 
     def project(self) -> Project:
         reading = self._reading
@@ -88,13 +98,14 @@ class _Assembly:
             self._apply(options)
         for group in self._order:
             self._check_group(group)
+        self._compose = compose_resources.resources(reading, self._built)
         self._warn_of_unused_images()
         self._check_context()
         kubernetes = [self._resource(group) for group in self._order]
         needed = self._needed_images()
         self._check_live_updates(needed)
         resources = _with_known_deps(
-            [*kubernetes, *self._locals(), *self._uncategorized()], reading
+            [*kubernetes, *self._compose, *self._locals(), *self._uncategorized()], reading
         )
         chosen = enabled.choose(resources, reading.config, reading.spec.args)
         commands = free_commands.resources(reading)
@@ -188,6 +199,8 @@ class _Assembly:
         kind = (
             "Kubernetes resource"
             if name in self._groups
+            else "Docker Compose service"
+            if any(service.name == name for service in self._reading.compose.services.values())
             else "local_resource"
             if name in self._reading.locals
             else ""
@@ -379,6 +392,7 @@ class _Assembly:
 
     def _needed_images(self) -> frozenset[ImageName]:
         direct = [name for group in self._order for name in group.images]
+        direct += [image for resource in self._compose for image in graph.used_images(resource)]
         return frozenset(images.closure(direct, self._built))
 
     def _warn_of_unused_images(self) -> None:
@@ -391,7 +405,7 @@ class _Assembly:
     def _unused_text(self, image: Image) -> str:
         near = self._reading.images.near(image.name)
         maybe = f"Did you mean {_listed(near)}? " if near else ""
-        if not self._reading.kubernetes.objects:
+        if not self._reading.kubernetes.objects and not self._compose:
             maybe = "There are no Kubernetes objects: is a k8s_yaml() missing? "
         return (
             f"The image {image.name!r} is used by nothing and is not built. {maybe}"
@@ -412,6 +426,7 @@ class _Assembly:
 
     def _check_live_updates(self, needed: Iterable[ImageName]) -> None:
         deployed = {name for group in self._order for name in group.images}
+        deployed |= {name for resource in self._compose for name in graph.used_images(resource)}
         for name in needed:
             image = self._built[name]
             if image.live_update and name in deployed:

@@ -159,7 +159,7 @@ class _Run:
             raise LoadError(self._problem(error), self._files.watched) from error
         hidden = [r.entity for r in self._reading.kubernetes.objects]
         scrub = project.settings.scrub_secrets
-        known = secrets.values(hidden) if scrub else ()
+        known = (*secrets.values(hidden), *self._reading.compose.secrets) if scrub else ()
         loaded = Loaded(project, self._reading.context, known)
         return functools.reduce(merging.merge, self._extensions(), loaded)
 

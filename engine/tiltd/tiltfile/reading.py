@@ -10,7 +10,9 @@ from typing import Any
 
 from tiltd import starlark
 from tiltd.model.desired import (
+    JSON,
     ApiObject,
+    ComposeProject,
     CustomDeploy,
     Ignore,
     ImagePath,
@@ -93,6 +95,53 @@ class CustomResource:
     place: Place | None
 
 
+@dataclasses.dataclass(slots=True)
+class ComposeService:
+    """A service that `docker_compose` found, and what `dc_resource` says of it.
+
+    Args:
+        service: its name in the compose files.
+        name: of its resource.
+        project: the name of its project.
+        depends_on: the services of its project that it waits for.
+        body: as Docker Compose resolves it.
+        image: the one that `dc_resource` names; empty if none.
+    """
+
+    service: str
+    name: str
+    project: str
+    depends_on: tuple[str, ...]
+    body: JSON
+    place: Place | None
+    image: str = ""
+    trigger_mode: TriggerMode | None = None
+    resource_deps: dict[str, None] = dataclasses.field(default_factory=dict[str, None])
+    infer_links: bool = True
+    links: list[Link] = dataclasses.field(default_factory=list[Link])
+    labels: set[str] = dataclasses.field(default_factory=set[str])
+    auto_init: bool = True
+
+
+@dataclasses.dataclass(slots=True)
+class ComposePart:
+    """What `docker_compose` and `dc_resource` collect, by project and by service.
+
+    Args:
+        texts: what was given as text instead of a file, by project and by the name it got.
+        secrets: values of the projects' secrets.
+    """
+
+    projects: dict[str, ComposeProject] = dataclasses.field(
+        default_factory=dict[str, ComposeProject]
+    )
+    texts: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict[str, dict[str, str]])
+    services: dict[tuple[str, str], ComposeService] = dataclasses.field(
+        default_factory=dict[tuple[str, str], ComposeService]
+    )
+    secrets: dict[str, None] = dataclasses.field(default_factory=dict[str, None])
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Registered:
     """An object given to `k8s_yaml`, and where."""
@@ -166,6 +215,7 @@ class Reading:
     thread: starlark.Thread
     images: ImageIndex = dataclasses.field(default_factory=ImageIndex)
     kubernetes: KubernetesPart = dataclasses.field(default_factory=KubernetesPart)
+    compose: ComposePart = dataclasses.field(default_factory=ComposePart)
     config: ConfigPart = dataclasses.field(default_factory=ConfigPart)
     locals: dict[str, LocalResource] = dataclasses.field(default_factory=dict[str, LocalResource])
     settings: Settings = dataclasses.field(default_factory=Settings)

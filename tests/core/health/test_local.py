@@ -1,8 +1,8 @@
-"""Local commands, served processes and compose services."""
+"""Local commands and served processes."""
 
 import pytest
 
-from tiltd.core.health.local import Probe, command, compose, serve
+from tiltd.core.health.local import Probe, command, serve
 from tiltd.model.health import Finding, Verdict
 
 
@@ -24,12 +24,6 @@ from tiltd.model.health import Finding, Verdict
             serve("api", None, Probe.FAILING), Verdict.FAILING, "serve.probe", id="probe fails"
         ),
         pytest.param(serve("api", 0, Probe.PASSING), Verdict.FAILED, "serve.exited", id="exit 0"),
-        pytest.param(
-            compose("db", None, Probe.WAITING), Verdict.PROGRESSING, "compose.probe", id="compose"
-        ),
-        pytest.param(
-            compose("db", 1, Probe.NONE), Verdict.FAILED, "compose.exited", id="compose, ended"
-        ),
     ],
 )
 def test_local_target(found: Finding, verdict: Verdict, rule: str) -> None:

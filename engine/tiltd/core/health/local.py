@@ -1,4 +1,4 @@
-"""Targets outside the cluster: local commands, served processes, Docker Compose services.
+"""Targets on this machine: local commands and served processes.
 
 The same verdicts, so that one report and one exit code cover all of an app.
 """
@@ -15,7 +15,7 @@ STABILISING: Final = "serve.stabilising"
 
 
 class Probe(Enum):
-    """How the readiness probe of a process, or the healthcheck of a service, stands."""
+    """How the readiness probe of a process stands."""
 
     NONE = "none"  # it has none
     WAITING = "waiting"  # has not passed yet
@@ -58,7 +58,7 @@ def serve(
     """
     if exit_code is not None:
         return _ended(name, "serve.exited", "has ended, though it must keep running", exit_code)
-    found = _probed(name, "serve", probe, said)
+    found = _probed(name, probe, said)
     now, until = stable
     if found.verdict is not Verdict.HEALTHY or now >= until:
         return found
@@ -80,33 +80,19 @@ def free(name: str, exit_code: int | None) -> Finding:
     return _about(name, Verdict.HEALTHY, "cmd.ended", message)
 
 
-def compose(name: str, exit_code: int | None, probe: Probe, *, said: str = "") -> Finding:
-    """A Docker Compose service: it runs and its healthcheck, if it has one, passes.
-
-    Args:
-        name: of the service.
-        exit_code: None while its container runs.
-        probe: how its healthcheck stands.
-        said: the healthcheck's newest output.
-    """
-    if exit_code is not None:
-        return _ended(name, "compose.exited", "has ended, though it must keep running", exit_code)
-    return _probed(name, "compose", probe, said)
-
-
-def _probed(name: str, what: str, probe: Probe, said: str) -> Finding:
+def _probed(name: str, probe: Probe, said: str) -> Finding:
     told = f": {said}" if said else ""
     match probe:
         case Probe.NONE:
-            return _about(name, Verdict.HEALTHY, f"{what}.running", "is running")
+            return _about(name, Verdict.HEALTHY, "serve.running", "is running")
         case Probe.PASSING:
-            return _about(name, Verdict.HEALTHY, f"{what}.ready", "is running and ready")
+            return _about(name, Verdict.HEALTHY, "serve.ready", "is running and ready")
         case Probe.WAITING:
             message = f"is running, its probe doesn't pass yet{told}"
-            return _about(name, Verdict.PROGRESSING, f"{what}.probe", message, exits.hint(said))
+            return _about(name, Verdict.PROGRESSING, "serve.probe", message, exits.hint(said))
         case Probe.FAILING:
             message = f"is running, but its probe fails{told}"
-            return _about(name, Verdict.FAILING, f"{what}.probe", message, exits.hint(said))
+            return _about(name, Verdict.FAILING, "serve.probe", message, exits.hint(said))
 
 
 def _about(name: str, verdict: Verdict, rule: str, message: str, hint: str = "") -> Finding:

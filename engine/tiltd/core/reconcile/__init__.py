@@ -8,7 +8,16 @@ they don't know each other.
 
 from typing import assert_never
 
-from tiltd.core.reconcile import deploys, images, local, objects, removal, resources, sources
+from tiltd.core.reconcile import (
+    deploys,
+    images,
+    local,
+    objects,
+    removal,
+    resources,
+    services,
+    sources,
+)
 from tiltd.core.reconcile import session as sessions
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Done
@@ -41,6 +50,8 @@ def reconcile(  # noqa: C901, PLR0911 - a table of nodes
             return removal.reconcile(node.manifest, s, now)
         if isinstance(node, graph.DeployNode):
             return deploys.undeploy(node.resource, s, now)
+        if isinstance(node, graph.ServiceNode):
+            return services.down(node.resource, node.target, s, now)
         return Done()
     match node:
         case None:
@@ -51,6 +62,8 @@ def reconcile(  # noqa: C901, PLR0911 - a table of nodes
             return objects.reconcile(manifest, s, now)
         case graph.DeployNode(resource=resource):
             return deploys.deploy(resource, s, now)
+        case graph.ServiceNode(resource=resource, target=target):
+            return services.keep(resource, target, s, now)
         case graph.CommandNode(resource=resource):
             return local.command(resource, s, now)
         case graph.ServeNode(resource=resource):

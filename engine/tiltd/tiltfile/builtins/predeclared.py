@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from tiltd import starlark
 from tiltd.starlark import Value
 from tiltd.tiltfile.builtins import (
+    compose,
     config,
     custom_deploy,
     data,
     images,
     kubernetes,
     local,
-    refused,
     settings,
     system,
     v1alpha1,
@@ -21,13 +21,13 @@ from tiltd.tiltfile.reading import Reading
 from tiltd.tiltfile.registry import Declared
 
 _THEMES = (
+    compose,
     config,
     custom_deploy,
     data,
     images,
     kubernetes,
     local,
-    refused,
     settings,
     system,
     v1alpha1,
