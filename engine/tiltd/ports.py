@@ -200,6 +200,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def stock(self) -> Mapping[str, str]:
+        """The lists of what projects of this label have applied, by name (`core.stock`)."""
+        ...
+
+    async def note_stock(self, name: str, text: str | None) -> None:
+        """Write one of them, or remove it."""
+        ...
+
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """Delete and wait until gone, with the pods of workloads; what is not there is no error.
 

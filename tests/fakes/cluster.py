@@ -96,6 +96,9 @@ class FakeCluster:
         self.connect_errors: deque[Exception] = deque()
         self.info = ClusterInfo(KubeContext(), "v1.36.0")
         self.forbidden: set[str] = set()
+        self.stocks: dict[str, str] = {}
+        self.stock_errors: deque[Exception] = deque()
+        self.stock_writes = 0
         self.blind: ports.Blind = _unseen
         self._unreadable: ports.Unreadable = _unheard
         self.applied: list[str] = []
@@ -199,6 +202,22 @@ class FakeCluster:
             return Trial(before=before, immutable=True)
         after, conflicts, _ = self._merged(live, wanted)
         return Trial(after, before, conflicts=conflicts)
+
+    async def stock(self) -> Mapping[str, str]:
+        """See `ports.Cluster`."""
+        await asyncio.sleep(self.delay)
+        if self.stock_errors:
+            raise self.stock_errors.popleft()
+        return dict(self.stocks)
+
+    async def note_stock(self, name: str, text: str | None) -> None:
+        """See `ports.Cluster`."""
+        await asyncio.sleep(self.delay)
+        self.stock_writes += 1
+        if text is None:
+            self.stocks.pop(name, None)
+        else:
+            self.stocks[name] = text
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`."""

@@ -110,6 +110,7 @@ class World:
         *,
         keep_going: bool = False,
         delete_namespaces: bool = False,
+        no_prune: bool = False,
         **limits: float,
     ) -> None:
         """Start a session on `project`."""
@@ -124,6 +125,7 @@ class World:
             limits=LimitOverrides(**limits),  # type: ignore[arg-type]
             keep_going=keep_going,
             delete_namespaces=delete_namespaces,
+            no_prune=no_prune,
         )
         await self.sessions.start(spec)
 

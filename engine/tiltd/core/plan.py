@@ -32,6 +32,7 @@ from tiltd.model.names import (
 )
 from tiltd.model.problems import Problem
 from tiltd.model.state import ImageReady, State
+from tiltd.model.stock import Entry
 from tiltd.model.trial import Trial
 
 _VALUES = frozenset({"ConfigMap", "Secret"})
@@ -79,23 +80,47 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """An object that is no longer in the Tiltfile, and still in the cluster.
+
+    Args:
+        stays: why it is not deleted; empty: it is.
+    """
+
+    entry: Entry
+    stays: str
+
+
+@dataclass(frozen=True, slots=True)
 class Looks:
     """What was seen outside; `None` where nobody looked (offline).
 
     Args:
         images: where each image is, if it is anywhere.
         trials: the dry runs, of the objects that needed one.
+        gone: what the project has no longer.
     """
 
     images: Mapping[ImageName, ImageReady | None] | None = None
     trials: Mapping[ObjectId, Trial] | None = None
+    gone: tuple[Gone, ...] = ()
     past: Past = field(default_factory=Past)
 
 
 def plan(s: State, looks: Looks) -> tuple[Planned, ...]:
     """Every node of the project, in the order in which the work would be done."""
     found = {node: _planned(node, s, looks) for node in graphs.sequence(s.graph)}
-    return tuple(replace(p, notes=(*p.notes, *_notes(p, s, found))) for p in found.values())
+    noted = [replace(p, notes=(*p.notes, *_notes(p, s, found))) for p in found.values()]
+    return (*noted, *(_gone(one) for one in looks.gone))
+
+
+def _gone(one: Gone) -> Planned:
+    e = one.entry
+    node = object_node(ObjectId(e.group, e.kind, e.namespace, e.name))
+    reason = "no longer in the Tiltfile"
+    if one.stays:
+        return Planned(node, Step.NOTHING, f"{reason}; it stays: {one.stays}")
+    return Planned(node, Step.DELETE, reason)
 
 
 def doubtful(s: State, images: Mapping[ImageName, ImageReady | None]) -> Iterator[Manifest]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import affected, backoff, inject, judge, live, manual, serving
+from tiltd.core import affected, backoff, inject, judge, live, manual, serving, stock
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
@@ -70,6 +70,9 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return replace(s, unreadable={**s.unreadable, scope: words})
         case events.ResourceDeployed():
             return _deployed(s, event)
+        case events.StockTaken(key=key, gone=gone, pruned=pruned):
+            taken = replace(s.stock, taken=key, gone=gone, pruned=pruned)
+            return replace(s, stock=taken)
         case events.ResourceUndeployed(resource=name):
             return _with(s, name, undeployed=True)
         case events.ServiceStarted():
@@ -166,6 +169,7 @@ def _loaded(s: State, event: events.TiltfileLoaded) -> State:
         resources={n: replace(r, judged=False) for n, r in resources.items()},
         applied={k: v for k, v in s.applied.items() if k in event.graph.manifests},
         deployed={k: v for k, v in s.deployed.items() if k in event.graph.resources},
+        stock=replace(s.stock, wanted=stock.digest(event.graph)),
     )
     return _readopt(_activate(loaded), event.at)
 

@@ -49,7 +49,7 @@ def fate(manifest: Manifest, s: State) -> Fate:
     found = s.found.get(manifest.id)
     if found is None:
         return Fate.ABSENT
-    if _keeps(manifest.body) or _keeps(found):
+    if keeps(manifest.body) or keeps(found):
         return Fate.KEPT
     down = s.session.spec if s.session else None
     if manifest.id.kind == "Namespace" and not (down and down.delete_namespaces):
@@ -137,7 +137,8 @@ def _users(node: NodeName, s: State) -> Iterator[NodeName]:
             yield user
 
 
-def _keeps(body: JSON) -> bool:
+def keeps(body: JSON) -> bool:
+    """Whether its annotation asks to leave it where it is."""
     annotations = podspec.section(podspec.section(body, "metadata"), "annotations")
     return annotations.get(POLICY_ANNOTATION) == "keep"
 

@@ -15,6 +15,7 @@ from tiltd.model.graph import ObjectNode
 from tiltd.model.names import (
     CLUSTER,
     SESSION,
+    STOCK,
     TILTFILE,
     NodeName,
     ResourceName,
@@ -36,7 +37,7 @@ def wake(old: State, new: State, event: events.Event) -> frozenset[NodeName]:
 
 def everyone(s: State) -> frozenset[NodeName]:
     """All nodes."""
-    return frozenset({TILTFILE, CLUSTER, SESSION, *s.graph.nodes})
+    return frozenset({TILTFILE, CLUSTER, SESSION, STOCK, *s.graph.nodes})
 
 
 def _about(  # noqa: C901, PLR0911 - a table of events
@@ -53,8 +54,11 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return _below(new, image_node(image), deep=True)
         case events.SessionSettled() | events.SightChanged() | events.TiltfileBroken():
             return ()
+        case events.StockTaken():
+            return (STOCK,)
         case events.ObjectApplied(id=name):
-            return (*_below(new, object_node(name)), *_users(new, object_node(name)))
+            stock = (STOCK,) if new.stock.gone else ()
+            return (*stock, *_below(new, object_node(name)), *_users(new, object_node(name)))
         case events.ObjectRemoved(id=name):
             return (object_node(name), *_before(new, object_node(name)))
         case events.Unreadable():

@@ -18,6 +18,7 @@ from tiltd.model.actions import (
     ReadInputs,
     RunCommand,
     Serve,
+    TakeStock,
     Undeploy,
     Work,
 )
@@ -46,6 +47,8 @@ def wanted(action: Action) -> str:
             | Serve(key=key)
         ):
             return key
+        case TakeStock(key=key, prune=prune):
+            return f"stock {key} {prune}"
         case Undeploy(resource=resource):
             return f"undeploy {resource}"
         case ComposeWatch(key=key):
@@ -73,7 +76,9 @@ def kind(action: Action) -> Work:
             return Work.BUILD
         case Apply() | Deploy() | ComposeUp():
             return Work.APPLY
-        case Delete() | Undeploy():
+        case TakeStock(prune=False, forget=False):
+            return Work.READ
+        case Delete() | Undeploy() | TakeStock():
             return Work.DELETE
         case RunCommand():
             return Work.COMMAND

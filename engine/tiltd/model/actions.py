@@ -11,6 +11,7 @@ from enum import Enum
 from tiltd.model.desired import Command, ComposeProject, ComposeTarget, Image, Manifest, Probe
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.observed import Scope
+from tiltd.model.stock import Entry
 
 
 class Work(Enum):
@@ -143,6 +144,23 @@ class Undeploy:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeStock:
+    """Compare what the project has with the account of what it has applied.
+
+    Args:
+        key: digest of `entries`.
+        entries: what the project has now.
+        prune: delete what it no longer has.
+        forget: give the account up (`down`).
+    """
+
+    key: str
+    entries: tuple[Entry, ...]
+    prune: bool = False
+    forget: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand:
     """Run a local resource's `cmd` to its end. `key` digests what it depends on."""
 
@@ -207,6 +225,7 @@ Action = (
     | Delete
     | Deploy
     | Undeploy
+    | TakeStock
     | RunCommand
     | Serve
     | ComposeUp

@@ -10,6 +10,7 @@ from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import ClusterInfo, KubeContext, Scope, ServeStatus, ServiceContainer, Uid
 from tiltd.model.problems import Problem
 from tiltd.model.state import AttemptOutcome, ImageReady, Outcome, SessionSpec
+from tiltd.model.stock import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,20 @@ class ObjectRemoved:
     """An object of this project was deleted, and is gone."""
 
     id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class StockTaken:
+    """The account of what was applied has been read (`key`), and perhaps seen to.
+
+    Args:
+        gone: what is no longer in the Tiltfile.
+        pruned: nothing is left to be done about that.
+    """
+
+    key: str
+    gone: tuple[Entry, ...]
+    pruned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +286,7 @@ Event = (
     | ObjectRemoved
     | ResourceDeployed
     | ResourceUndeployed
+    | StockTaken
     | Unreadable
     | SightChanged
     | CommandDone

@@ -18,6 +18,7 @@ SessionId = NewType("SessionId", str)
 TILTFILE = NodeName("tiltfile")
 CLUSTER = NodeName("cluster")
 SESSION = NodeName("session")
+STOCK = NodeName("stock")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -24,6 +24,7 @@ from tiltd.model.observed import (
     Uid,
 )
 from tiltd.model.problems import Problem
+from tiltd.model.stock import Stock
 
 
 class Mode(Enum):
@@ -69,6 +70,7 @@ class SessionSpec:
         bound_to_client: the session ends when its client is gone.
         keep_going: `ci`: a failure ends only what depends on it.
         delete_namespaces: `down`: Namespaces too.
+        no_prune: objects that are no longer in the Tiltfile stay.
     """
 
     id: SessionId
@@ -83,6 +85,7 @@ class SessionSpec:
     bound_to_client: bool = False
     keep_going: bool = False
     delete_namespaces: bool = False
+    no_prune: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +310,7 @@ class State:
         removed: `down`: what was deleted.
         blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
+        stock: the account of what this project has applied.
     """
 
     revision: int = 0
@@ -327,6 +331,7 @@ class State:
     blind: frozenset[Scope] = frozenset()
     unreadable: Mapping[Scope, str] = field(default_factory=dict[Scope, str])
     live: Live = field(default_factory=Live)
+    stock: Stock = field(default_factory=Stock)
     progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])
     images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])
     applied: Mapping[ObjectId, Applied] = field(default_factory=dict[ObjectId, Applied])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tiltd.core import follow, live, naming, plan, reduce
+from tiltd.core import follow, live, naming, plan, reduce, stock
 from tiltd.core import graph as graphs
 from tiltd.core.parts import Past
 from tiltd.core.reconcile import sources
@@ -23,7 +23,7 @@ from tiltd.model.names import ImageName, ObjectId, image_node
 from tiltd.model.state import ImageReady, SessionSpec, State
 from tiltd.model.trial import Trial
 from tiltd.ports import Cluster, Log, PermanentError, TransientError
-from tiltd.runtime import loading
+from tiltd.runtime import loading, pruning
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.memory import Memory
 from tiltd.runtime.worker import Calls, Outside
@@ -109,9 +109,11 @@ class Planner:
             s = reduce.reduce(s, event)
         images = await self._find(s, outside, spec, log)
         trials: Mapping[ObjectId, Trial] = {}
+        gone: tuple[plan.Gone, ...] = ()
         if cluster is not None:
             trials = await self._try(s, cluster, images)
-        looks = plan.Looks(images, trials, await self._past(s, outside))
+            gone = await _gone(s, cluster, log)
+        looks = plan.Looks(images, trials, gone, await self._past(s, outside))
         return Drawn(s, await self._pool.run(plan.plan, s, looks))
 
     async def _with_inputs(self, s: State, outside: Outside) -> State:
@@ -164,6 +166,21 @@ async def _found(s: State, cluster: Cluster | None, spec: SessionSpec) -> tuple[
     bodies = (f.body for f in await cluster.look(scopes))
     ours = live.named(s.graph.manifests, bodies, s.kube_context.namespace)
     return events.Connected(info), events.Looked(scopes, ours)
+
+
+async def _gone(s: State, cluster: Cluster, log: Log) -> tuple[plan.Gone, ...]:
+    """What would be deleted, because it is no longer in the Tiltfile."""
+    namespace, now = s.kube_context.namespace, stock.entries(s.graph)
+    try:
+        lists = stock.parse(await cluster.stock())
+    except PermanentError as error:
+        log.write(f"what is gone from the Tiltfile can't be told: {error.problem.message}\n")
+        return ()
+    lost = stock.gone(lists, stock.own(lists, now, namespace), now, namespace)
+    found = await pruning.there(cluster, lost, namespace)
+    bodies = tuple(found.items())
+    stays = await _each(bodies, lambda item: pruning.reason_to_stay(cluster, item[1]), _FINDS)
+    return tuple(plan.Gone(entry, why) for (entry, _), why in zip(bodies, stays, strict=True))
 
 
 async def _each(

@@ -28,6 +28,7 @@ from tiltd.model.actions import (
     ReadInputs,
     RunCommand,
     Serve,
+    TakeStock,
     Undeploy,
 )
 from tiltd.model.desired import JSON, Project
@@ -50,7 +51,7 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying, loading, moving
+from tiltd.runtime import deploying, loading, moving, pruning
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -146,6 +147,8 @@ class Worker:
                 return await self._deploy(action, phase)
             case Undeploy():
                 return await self._undeploy(action, phase)
+            case TakeStock():
+                return await self._stock(action)
             case RunCommand():
                 return await self._run(action)
             case Serve():
@@ -336,6 +339,11 @@ class Worker:
         if code != 0:
             raise PermanentError(_command_failed(action.resource, code, "removes"))
         return (events.ResourceUndeployed(action.resource),)
+
+    async def _stock(self, action: TakeStock) -> tuple[events.Event, ...]:
+        namespace = self._store.state.kube_context.namespace
+        log = self._logs.writer("", "delete")
+        return (await pruning.take(self._connected(), action, namespace, log),)
 
     async def _tell(
         self, action: Apply, before: Mapping[str, object] | None, *, recreated: bool, log: Log

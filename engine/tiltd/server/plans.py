@@ -88,7 +88,7 @@ def _node(
         parts=[_part(part, scrub) for part in planned.parts],
         notes=[scrub(note) for note in planned.notes],
         after=s.graph.dependencies.get(planned.node, ()),
-        wanted=planned.node in s.wanted,
+        wanted=planned.node in s.wanted or planned.step is Step.DELETE,
     )
     for change in planned.changes:
         field = answer.changes.add(path=change.path)
@@ -115,6 +115,9 @@ def _json(value: Any) -> str:
 
 
 def _name(name: NodeName, s: State) -> str:
+    if name not in s.graph.nodes:  # it is gone from the Tiltfile
+        _, _, kind, namespace, own = name.split("/", 4)
+        return f"{kind}/{own}" + (f" ({namespace})" if namespace else "")
     match s.graph.nodes[name]:
         case graph.ImageNode(image=image):
             return image.name

@@ -115,6 +115,7 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             bound_to_client=request.end_with_client,
             keep_going=request.keep_going,
             delete_namespaces=request.delete_namespaces,
+            no_prune=request.no_prune,
         )
         try:
             sequence = await self._daemon.sessions.start(spec)

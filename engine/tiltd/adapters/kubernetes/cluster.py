@@ -28,6 +28,7 @@ from tiltd import ports
 from tiltd.adapters.kubernetes import faults, kubeconfig, local, logs, objects, watching
 from tiltd.adapters.kubernetes.discovery import Discovery
 from tiltd.adapters.kubernetes.faults import Refused
+from tiltd.adapters.kubernetes.inventory import Inventory
 from tiltd.adapters.kubernetes.keeping import Keeper
 from tiltd.adapters.kubernetes.wire import NoAnswer, Request, Trouble, Wire
 from tiltd.core import inject, podspec
@@ -62,6 +63,7 @@ class _Link:
     kinds: Discovery
     objects: objects.Objects
     logs: logs.Logs
+    inventory: Inventory
 
     @property
     def wire(self) -> Wire:
@@ -78,6 +80,7 @@ class KubeCluster:
     """
 
     def __init__(self, project_label: str, *, watch_seconds: float = 60.0) -> None:
+        self._label = project_label
         self._selector = f"{inject.PROJECT_LABEL}={project_label}"
         self._watch_seconds = watch_seconds
         self._closed = asyncio.Event()
@@ -125,7 +128,9 @@ class KubeCluster:
         connection = module.Connection(credentials)
         kinds = Discovery(connection)
         placed = objects.Objects(connection, kinds, context.namespace)
-        link = _Link(connection, kinds, placed, logs.Logs(connection, self._forbidden_log))
+        kept = Inventory(connection, self._label, context.namespace)
+        told = logs.Logs(connection, self._forbidden_log)
+        link = _Link(connection, kinds, placed, told, kept)
         try:
             info = await _contact(link, merged, spec, context)
         except BaseException:
@@ -164,6 +169,14 @@ class KubeCluster:
     async def trial(self, body: JSON, seconds: float, *, known: bool) -> Trial:
         """See `ports.Cluster`."""
         return await self._connected().objects.trial(body, seconds, known=known)
+
+    async def stock(self) -> Mapping[str, str]:
+        """See `ports.Cluster`."""
+        return await self._connected().inventory.read()
+
+    async def note_stock(self, name: str, text: str | None) -> None:
+        """See `ports.Cluster`."""
+        await self._connected().inventory.note(name, text)
 
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`."""

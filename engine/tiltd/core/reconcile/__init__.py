@@ -17,11 +17,12 @@ from tiltd.core.reconcile import (
     resources,
     services,
     sources,
+    stock,
 )
 from tiltd.core.reconcile import session as sessions
 from tiltd.model import graph
 from tiltd.model.decisions import Decision, Done
-from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName
+from tiltd.model.names import CLUSTER, SESSION, STOCK, TILTFILE, NodeName
 from tiltd.model.state import Mode, State
 
 
@@ -44,6 +45,8 @@ def reconcile(  # noqa: C901, PLR0911 - a table of nodes
         return sources.tiltfile(s, now)
     if name == CLUSTER:
         return sources.cluster(s, now)
+    if name == STOCK and session.spec.mode is not Mode.DOWN:
+        return stock.reconcile(s, now)
     node = s.graph.nodes.get(name)
     if session.spec.mode is Mode.DOWN:
         if isinstance(node, graph.ObjectNode):

@@ -9,13 +9,14 @@ has to go.
 
 from collections.abc import Iterator
 
-from tiltd.core import causes, ending, judge, limits, removing
+from tiltd.core import causes, ending, holds, judge, limits, removing, stock
 from tiltd.core import graph as graphs
 from tiltd.model import graph
-from tiltd.model.decisions import Decision, Hold, Record
+from tiltd.model.actions import TakeStock
+from tiltd.model.decisions import Act, Decision, Hold, Record
 from tiltd.model.events import SessionEnded
 from tiltd.model.health import Verdict
-from tiltd.model.names import CLUSTER, TILTFILE, NodeName, ResourceName
+from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Mode, Outcome, Session, State
 
@@ -40,6 +41,8 @@ def reconcile(s: State, now: float) -> Decision:
         return Record(SessionEnded(Outcome.FAILED, now, problems))
     seen = s.project is not None and not s.blind
     if not problems and seen and all(_healthy(s, n, now) for n in s.active):
+        if not stock.finished(s):
+            return _late(s, session, now, ("what is to be deleted",), ())
         return Record(SessionEnded(Outcome.HEALTHY, now))
     return _late(s, session, now, tuple(unfinished(s)), problems)
 
@@ -58,7 +61,14 @@ def _removing(s: State, session: Session, now: float) -> Decision:
     """`down` is over when nothing is left to delete; what can't be deleted holds up nothing."""
     problems = _problems(s, now)
     left = removing.left(s) if s.project is not None else ()
-    if _hopeless(s, now) or (s.project is not None and not left):
+    over = _hopeless(s, now) or (s.project is not None and not left)
+    if over and s.cluster is not None and s.stock.wanted and not s.stock.pruned:
+        entries = stock.entries(s.graph)
+        forget = TakeStock(s.stock.wanted, entries, forget=True)
+        decision = holds.unless_failed(SESSION, forget, s, now)
+        if isinstance(decision, Act):
+            return decision  # else the account stays, which does no harm
+    if over:
         outcome = Outcome.FAILED if problems else Outcome.HEALTHY
         return Record(SessionEnded(outcome, now, problems))
     return _late(s, session, now, left, problems)

@@ -1,0 +1,148 @@
+"""The account of what a project has applied, by which objects are found that it no longer has.
+
+A label alone would not do: to find all that carries it, all kinds in all namespaces would have to
+be listed.  So a ConfigMap in the default namespace lists the objects.  A project has no name that
+is the same on every machine and no other project's: folders called `deploy` are many.  Therefore
+the account has a list for each project that shares its label, and a project's own list is the one
+that shares most with what it has now; one that shares nothing is somebody else's, and is left
+alone.  What is on another project's list too is never deleted.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from tiltd.core import keys, podspec, removing
+from tiltd.model.desired import JSON
+from tiltd.model.graph import Graph
+from tiltd.model.observed import Scope
+from tiltd.model.state import State
+from tiltd.model.stock import Entry
+
+Lists = Mapping[str, frozenset[Entry]]
+_PARTS = 5
+
+
+def entries(graph: Graph) -> tuple[Entry, ...]:
+    """What a project has now, whether it takes part in this session or not."""
+    found = {
+        Entry(m.id.group, m.api_version.rpartition("/")[2], m.id.kind, m.id.namespace, m.id.name)
+        for m in graph.manifests.values()
+        if m.id.name
+    }
+    return tuple(sorted(found))
+
+
+def digest(graph: Graph) -> str:
+    """Of what a project has now; empty if it has nothing in a cluster."""
+    found = entries(graph)
+    return keys.digest([_row(e) for e in found]) if found else ""
+
+
+def parse(data: Mapping[str, str]) -> Lists:
+    """The lists of an account; what can't be read is nobody's list."""
+    found: dict[str, frozenset[Entry]] = {}
+    for name, text in data.items():
+        try:
+            rows = cast("object", json.loads(text))
+        except ValueError:
+            continue
+        if isinstance(rows, list):
+            known = (_entry(row) for row in cast("list[object]", rows))
+            found[name] = frozenset(entry for entry in known if entry is not None)
+    return found
+
+
+def text(found: Iterable[Entry]) -> str:
+    """A list as it is written."""
+    return json.dumps([_row(e) for e in sorted(found)], separators=(",", ":"))
+
+
+def own(lists: Lists, now: Iterable[Entry], namespace: str) -> str | None:
+    """The name of the project's own list.
+
+    Args:
+        lists: of the account.
+        now: what the project has.
+        namespace: the default one.
+    """
+    have = {_identity(entry, namespace) for entry in now}
+    shared = {
+        name: len(have & {_identity(e, namespace) for e in known}) for name, known in lists.items()
+    }
+    best = max(shared, key=lambda name: (shared[name], name), default=None)
+    return best if best is not None and shared[best] else None
+
+
+def gone(lists: Lists, name: str | None, now: Iterable[Entry], namespace: str) -> tuple[Entry, ...]:
+    """What the project's own list has beyond what it has now, and no other list has."""
+    known = {_identity(entry, namespace) for entry in now}
+    for other, found in lists.items():
+        if other != name:
+            known |= {_identity(entry, namespace) for entry in found}
+    own_list = lists.get(name, frozenset[Entry]()) if name is not None else frozenset[Entry]()
+    return tuple(sorted(e for e in own_list if _identity(e, namespace) not in known))
+
+
+def finished(s: State) -> bool:
+    """Whether nothing is left to be done about what is gone."""
+    spec = s.session.spec if s.session else None
+    if spec is None or spec.no_prune or not s.stock.wanted:
+        return True
+    if not any(node.startswith("object/") for node in s.wanted):
+        return True  # nothing of it takes part, so no cluster is asked
+    return s.stock.taken == s.stock.wanted and (s.stock.pruned or not s.stock.gone)
+
+
+def scope(entry: Entry, namespace: str) -> Scope:
+    """Where to look for it."""
+    where = entry.namespace or namespace
+    return Scope(entry.group, entry.version, entry.kind, where, ours=True)
+
+
+def is_it(entry: Entry, body: JSON, namespace: str) -> bool:
+    """Whether a live object is that of an entry."""
+    metadata = podspec.section(body, "metadata")
+    group = str(body.get("apiVersion") or "").rpartition("/")[0]
+    there = str(metadata.get("namespace") or "")
+    named = (group, body.get("kind"), metadata.get("name"))
+    return named == (entry.group, entry.kind, entry.name) and there in {
+        entry.namespace or namespace,
+        "",
+    }
+
+
+def kept(body: JSON) -> str:
+    """Why an object stays although its project no longer has it; empty: it goes."""
+    if removing.keeps(body):
+        return f"its annotation {removing.POLICY_ANNOTATION} says keep"
+    if body.get("kind") == "Namespace":
+        return "a Namespace may hold what is others'"
+    return ""
+
+
+def defines(body: JSON) -> Scope | None:
+    """The objects of a CustomResourceDefinition: while there are any, it stays."""
+    if body.get("kind") != "CustomResourceDefinition":
+        return None
+    spec = podspec.section(body, "spec")
+    versions = [v for v in podspec.rows(spec.get("versions")) if v.get("served")]
+    version = str(versions[0].get("name")) if versions else ""
+    kind = str(podspec.section(spec, "names").get("kind"))
+    return Scope(str(spec.get("group")), version, kind, "", ours=False)
+
+
+def _identity(entry: Entry, namespace: str) -> tuple[str, str, str, str]:
+    return entry.group, entry.kind, entry.namespace or namespace, entry.name
+
+
+def _row(entry: Entry) -> list[str]:
+    return [entry.group, entry.version, entry.kind, entry.namespace, entry.name]
+
+
+def _entry(row: object) -> Entry | None:
+    if not isinstance(row, list):
+        return None
+    parts = cast("list[object]", row)
+    texts = [part for part in parts if isinstance(part, str)]
+    return Entry(*texts) if len(parts) == len(texts) == _PARTS else None
