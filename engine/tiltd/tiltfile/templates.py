@@ -29,8 +29,7 @@ _KUSTOMIZE_FILES = (
     "patchesStrategicMerge",
 )
 """Fields of a kustomization that list files, folders or URLs."""
-_HELM_TEST = re.compile(r"^\s*[\"']?helm\.sh/hook[\"']?:\s*[\"']?test", re.MULTILINE)
-_HELM_TEST_FILE = re.compile(r"^# Source: .*/templates/tests/", re.MULTILINE)
+_HELM_TEST_FILE = re.compile(r"^# Source: .*/tests/", re.MULTILINE)
 _DOCUMENT_END = re.compile(r"^---[ \t]*$\n?", re.MULTILINE)
 _LAST_LINES = 20
 
@@ -162,12 +161,11 @@ def _subcharts(folder: str) -> list[str]:
 
 
 def _without_tests(text: str) -> str:
+    """All but what comes from a folder `tests`; other hooks are objects like any, as in Tilt."""
     kept = [
         document
         for document in _DOCUMENT_END.split(text)
-        if document.strip()
-        and not _HELM_TEST.search(document)
-        and not _HELM_TEST_FILE.search(document)
+        if document.strip() and not _HELM_TEST_FILE.search(document)
     ]
     return "---\n".join(kept)
 
