@@ -140,7 +140,14 @@ class World:
         self, project: Project | None = None, *, keep_going: bool = False, **limits: float
     ) -> Ended:
         """Run a session to its verdict, and until it is settled."""
-        await self.start(project, Mode.CI, keep_going=keep_going, delete_namespaces=False, **limits)
+        await self.start(
+            project,
+            Mode.CI,
+            keep_going=keep_going,
+            delete_namespaces=False,
+            no_prune=False,
+            **limits,
+        )
         ended = await self.ended()
         await self.sessions.settled()
         return ended
