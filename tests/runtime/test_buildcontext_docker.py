@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import cast
 
 import docker
-import docker.errors
 import pytest
 
 from tiltd.core import dockerignore
@@ -20,11 +19,9 @@ DOCKERFILE = b'FROM scratch\nCOPY . /ctx/\nCMD ["none"]\n'
 
 
 @pytest.fixture
-def engine() -> Iterator[docker.DockerClient]:
-    try:
-        client = docker.from_env()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker Engine: {error}")
+def engine(docker_engine: str) -> Iterator[docker.DockerClient]:
+    assert docker_engine
+    client = docker.from_env()
     yield client
     client.close()
 

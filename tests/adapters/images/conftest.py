@@ -6,7 +6,6 @@ TILTD_TEST_BUILDX     the buildx plugin's binary, where docker does not find it 
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -21,16 +20,10 @@ BASE = os.environ.get("TILTD_TEST_BASE", "localhost:5000/base/busybox:1")
 
 
 @pytest.fixture(scope="session")
-def base() -> str:
+def base(docker_engine: str) -> str:
     """A base image in a real engine."""
-    found = subprocess.run(
-        ["docker", "version"] if shutil.which("docker") else ["false"],
-        capture_output=True,
-        check=False,
-    )
-    if found.returncode:
-        pytest.skip("no Docker Engine answers")
-    has = subprocess.run(["docker", "image", "inspect", BASE], capture_output=True, check=False)
+    inspect = [docker_engine, "image", "inspect", BASE]
+    has = subprocess.run(inspect, capture_output=True, check=False)
     if has.returncode:
         pytest.skip(f"the engine has no {BASE}: run `python3 -m tools.base_images`")
     return BASE
