@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -47,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             idle_timeout=None if options.idle_timeout < 0 else options.idle_timeout,
             one_session=options.started_by in {"ci", "down", "plan"},
         )
-        return asyncio.run(_serve(config, claim, foreground=options.ready_fd is None))
+        try:
+            return asyncio.run(_serve(config, claim, foreground=options.ready_fd is None))
+        finally:
+            gc.freeze()  # else the interpreter's end looks for circles in all of it: 0.2 s
 
 
 async def _serve(config: Config, claim: Claim, *, foreground: bool) -> int:

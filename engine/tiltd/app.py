@@ -28,7 +28,7 @@ from tiltd.runtime.sessions import Sessions
 from tiltd.runtime.spill import Spill
 from tiltd.runtime.store import Store
 from tiltd.runtime.tasks import running
-from tiltd.runtime.threads import Pool, alone
+from tiltd.runtime.threads import Pool, alone, bugs_told
 from tiltd.runtime.worker import Outside, Worker
 from tiltd.server.serve import Server
 from tiltd.server.servicer import Daemon
@@ -67,6 +67,7 @@ class App:
         self._config = config
         self._clock = Clock()
         self._stopping, self._answering = asyncio.Event(), asyncio.Event()
+        self._bug: BaseException | None = None
         self.store = Store()
         self.logs = LogStore(clock=self._clock.now, spill=Spill(config.log_folder))
         self._compute = Pool("compute", 1)
@@ -105,8 +106,21 @@ class App:
         """Ask the daemon to stop."""
         self._stopping.set()
 
+    def fail(self, bug: BaseException) -> None:
+        """Stop, and end with this bug's traceback: a part of the daemon is gone."""
+        self._bug = self._bug or bug
+        self.stop()
+
     async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until `stop`; `ready` is called once calls are answered."""
+        """Serve until `stop`; `ready` is called once calls are answered.
+
+        Raises:
+            ExceptionGroup: of the bug that ended it, if one did.
+        """
+        with bugs_told(self.fail):
+            await self._run(ready)
+
+    async def _run(self, ready: Callable[[], None]) -> None:
         try:
             async with running(
                 worker=self.worker.run(),
@@ -122,6 +136,8 @@ class App:
                     await self._stopping.wait()
                 finally:
                     await self._end()
+                if self._bug is not None:
+                    raise self._bug
         finally:
             if self._outside is not None:
                 await self._outside.close()

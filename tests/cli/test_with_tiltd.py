@@ -64,7 +64,7 @@ def test_an_error_in_the_tiltfile(real: Place) -> None:
 
 def test_a_run_that_takes_too_long(real: Place) -> None:
     tiltfile(real, "local_resource('slow', 'sleep 1000')")
-    done = real.run("ci", "--timeout", "500ms")
+    done = real.run("ci", "--timeout", "3s")
     assert done.returncode == 3
     assert done.stdout.splitlines()[-1].endswith("1 of 1 resource not healthy: slow")
     assert daemons(real) == []

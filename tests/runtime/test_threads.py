@@ -168,3 +168,17 @@ async def test_a_stopped_follower_is_silent_and_calls_its_end_no_error() -> None
     follower.stop()
     assert await end is None
     assert told.empty()
+
+
+async def test_what_escapes_a_thread_is_told_on_the_loop() -> None:
+    told: asyncio.Queue[BaseException] = asyncio.Queue()
+    before = threading.excepthook
+
+    def broken() -> None:
+        raise ValueError("a bug")
+
+    with threads.bugs_told(told.put_nowait):
+        threading.Thread(target=broken, name="files").start()
+        error = await asyncio.wait_for(told.get(), 10)
+    assert (str(error), error.__notes__) == ("a bug", ["in the thread files"])
+    assert threading.excepthook is before

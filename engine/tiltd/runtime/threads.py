@@ -13,8 +13,8 @@ block a pool's slot for hours (the end of a process).
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -22,6 +22,33 @@ from typing import Any, Generic, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+@contextmanager
+def bugs_told(tell: Callable[[BaseException], None]) -> Generator[None]:
+    """While this lasts, what escapes any thread is told on the loop.
+
+    A thread that dies of a bug would only leave a trace on the standard error, and the daemon would
+    go on without what that thread was for: deaf to files, say.
+    """
+    loop, before = asyncio.get_running_loop(), threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        error = args.exc_value
+        if error is None or isinstance(error, SystemExit):
+            return
+        name = args.thread.name if args.thread is not None else "?"
+        error.add_note(f"in the thread {name}")
+        try:
+            loop.call_soon_threadsafe(tell, error)
+        except RuntimeError:  # the loop has closed: nobody is left to be told
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 class PoolClosedError(RuntimeError):
