@@ -468,6 +468,7 @@ class StartSessionRequest(_message.Message):
     END_WITH_CLIENT_FIELD_NUMBER: _builtins.int
     KEEP_GOING_FIELD_NUMBER: _builtins.int
     DELETE_NAMESPACES_FIELD_NUMBER: _builtins.int
+    NO_PRUNE_FIELD_NUMBER: _builtins.int
     tiltfile_path: _builtins.str
     """Absolute."""
     mode: Global___Mode.ValueType
@@ -483,6 +484,8 @@ class StartSessionRequest(_message.Message):
     """MODE_CI: go on after a failure until nothing more can be done, then tell all failures."""
     delete_namespaces: _builtins.bool
     """MODE_DOWN: delete Namespaces too."""
+    no_prune: _builtins.bool
+    """Leave objects that are no longer in the Tiltfile where they are."""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -505,10 +508,11 @@ class StartSessionRequest(_message.Message):
         end_with_client: _builtins.bool = ...,
         keep_going: _builtins.bool = ...,
         delete_namespaces: _builtins.bool = ...,
+        no_prune: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "no_prune", b"no_prune", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
