@@ -54,8 +54,13 @@ class _Set:
         if fields.get(self.owner, "spec", "updateStrategy", "type") == "OnDelete":
             return self.update
         old = ordinal < self.start + self.partition
-        current_replicas = int(fields.get(self.owner, "status", "currentReplicas", default=0))
-        return self.current if old or ordinal < self.start + current_replicas else self.update
+        name = fields.name(self.current)
+        having = sum(
+            1
+            for pod in self.pods.values()
+            if fields.labels(pod).get(_HASH) == name and not fields.deleting(pod)
+        )
+        return self.current if old or ordinal < self.start + having else self.update
 
 
 def sync(view: View, key: Key, now: float) -> Steps:

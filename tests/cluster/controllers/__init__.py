@@ -1,0 +1,1 @@
+"""Controllers, as tables over their generators."""

@@ -1,0 +1,1 @@
+"""Names, routes and messages of the network."""
