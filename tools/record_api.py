@@ -111,8 +111,7 @@ def _proxied() -> Iterator[str]:
         ["kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True
     ) as proxy:
         try:
-            assert proxy.stdout is not None
-            said = proxy.stdout.readline()  # "Starting to serve on 127.0.0.1:PORT"
+            said = next(proxy.stdout or iter(()))  # "Starting to serve on 127.0.0.1:PORT"
             yield f"http://{said.split()[-1]}"
         finally:
             proxy.terminate()

@@ -1,0 +1,356 @@
+"""Custom resources: what a CustomResourceDefinition makes of the API.
+
+A definition's structural schemas become `catalog.Kind`s.  Custom objects are pruned, defaulted and
+validated along them, in the words of the API server (`spec.size in body must be of type integer`).
+Versions are converted by changing `apiVersion` only: a conversion webhook is refused when the
+definition is written, not silently ignored.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tilt_cluster import catalog, fields, refusals, schema
+from tilt_cluster.objects import Object, Resource
+from tilt_cluster.schema import is_list, is_map
+
+_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_STATUS_VERBS = ("get", "patch", "update")
+
+
+def kind(definition: Object) -> catalog.Kind:
+    """The kind that an established definition describes."""
+    spec: Mapping[str, Any] = definition["spec"]
+    names: Mapping[str, Any] = spec["names"]
+    group: str = spec["group"]
+    versions = {
+        one["name"]: _version(group, names["kind"], one)
+        for one in sorted(spec["versions"], key=_rank)
+        if one.get("served", True) or one.get("storage")
+    }
+    stored = next(one["name"] for one in spec["versions"] if one.get("storage"))
+    return catalog.Kind(
+        resource=Resource(group, names["plural"]),
+        kind=names["kind"],
+        singular=names.get("singular") or names["kind"].lower(),
+        namespaced=spec.get("scope") == "Namespaced",
+        verbs=_VERBS,
+        stored=stored,
+        versions=versions,
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        custom=spec,
+    )
+
+
+def _rank(version: Mapping[str, Any]) -> tuple[int, int, int, str]:
+    """Kubernetes' order of versions: v2, v1, v1beta2, v1beta1, v1alpha1, then by name."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version["name"])
+    if not found:
+        return (1, 0, 0, version["name"])
+    stage = {None: 2, "beta": 1, "alpha": 0}[found[2]]
+    return (0, -stage, -int(found[1]) * 1000 - int(found[3] or 0), "")
+
+
+def _version(group: str, kind_name: str, one: Mapping[str, Any]) -> catalog.Version:
+    subresources: dict[str, Mapping[str, Any]] = {}
+    own = {"group": group, "version": one["name"], "kind": kind_name}
+    declared: Mapping[str, Any] = one.get("subresources") or {}
+    if "status" in declared:
+        subresources["status"] = {
+            "subresource": "status",
+            "responseKind": own,
+            "verbs": list(_STATUS_VERBS),
+        }
+    if "scale" in declared:
+        subresources["scale"] = {
+            "subresource": "scale",
+            "responseKind": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
+            "verbs": list(_STATUS_VERBS),
+        }
+    return catalog.Version(
+        name=one["name"],
+        schema=schema.Schema(_whole(fields.get(one, "schema", "openAPIV3Schema", default={}))),
+        subresources=subresources,
+        columns=one.get("additionalPrinterColumns"),
+        deprecated=_deprecation(group, kind_name, one),
+    )
+
+
+def _deprecation(group: str, kind_name: str, one: Mapping[str, Any]) -> str:
+    if not one.get("deprecated"):
+        return ""
+    text = f"{group}/{one['name']} {kind_name} is deprecated"
+    return str(one.get("deprecationWarning") or text)
+
+
+def _whole(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with the fields that every object has."""
+    declared: Mapping[str, Any] = raw.get("properties") or {}
+    metadata = {"$ref": f"#/components/schemas/{schema.OBJECT_META}"}
+    return {
+        **raw,
+        "type": "object",
+        "properties": {
+            **declared,
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": metadata,
+        },
+    }
+
+
+def is_established(definition: Object) -> bool:
+    """Whether its kind is served."""
+    return fields.is_true(definition, "Established")
+
+
+def accepted(definition: Object, known: catalog.Catalog) -> Mapping[str, Any]:
+    """The status that the API server gives a definition."""
+    spec: Mapping[str, Any] = definition["spec"]
+    names: Mapping[str, Any] = spec["names"]
+    before: Mapping[str, Any] = definition.get("status") or {}
+    resource = Resource(spec["group"], names["plural"])
+    other = known.of_kind(spec["group"], names["kind"])
+    clash = other is not None and other.resource != resource
+    reason, message = ("NoConflicts", "no conflicts found")
+    if clash:
+        reason, message = "KindConflict", f'"{names["kind"]}" is already in use'
+    listed = {one["type"]: one for one in before.get("conditions") or ()}
+
+    def condition(name: str, *, true: bool, reason: str, message: str) -> Mapping[str, Any]:
+        state = "True" if true else "False"
+        earlier: Mapping[str, Any] | None = listed.get(name)
+        if earlier and earlier["status"] == state:
+            return earlier
+        at = fields.stamp(time.time())
+        return {
+            "lastTransitionTime": at,
+            "message": message,
+            "reason": reason,
+            "status": state,
+            "type": name,
+        }
+
+    conditions = [condition("NamesAccepted", true=not clash, reason=reason, message=message)]
+    if clash:
+        conditions.append(
+            condition(
+                "Established",
+                true=False,
+                reason="NotAccepted",
+                message="not all names are accepted",
+            )
+        )
+    else:
+        text = "the initial names have been accepted"
+        conditions.append(
+            condition("Established", true=True, reason="InitialNamesAccepted", message=text)
+        )
+    stored = next(one["name"] for one in spec["versions"] if one.get("storage"))
+    versions = [*(before.get("storedVersions") or ())]
+    if stored not in versions:
+        versions.append(stored)
+    return {"conditions": conditions, "acceptedNames": dict(names), "storedVersions": versions}
+
+
+def fill(of: schema.Schema, obj: dict[str, Any]) -> None:
+    """Fill in the defaults that the schema declares, outside of metadata."""
+    for key in of.properties:
+        if key not in ("metadata", "apiVersion", "kind"):
+            _fill_field(of, key, obj)
+
+
+def _fill(of: schema.Schema, value: Any) -> None:
+    if is_map(value):
+        for key in of.properties:
+            _fill_field(of, key, value)
+        inner = of.values
+        if inner is not None:
+            for key, item in value.items():
+                if key not in of.properties:
+                    _fill(inner, item)
+    elif is_list(value):
+        for item in value:
+            _fill(of.items, item)
+
+
+def _fill_field(of: schema.Schema, key: str, into: dict[str, Any]) -> None:
+    child = of.field(key)
+    if child is None:
+        return
+    absent = key not in into or (into[key] is None and not child.raw.get("nullable"))
+    if absent and "default" in child.raw:
+        into[key] = _copy(child.raw["default"])
+    if key in into:
+        _fill(child, into[key])
+
+
+def _copy(value: Any) -> Any:
+    if is_map(value):
+        return {key: _copy(inner) for key, inner in value.items()}
+    return [_copy(inner) for inner in value] if is_list(value) else value
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+}
+
+
+def check(of: schema.Schema, obj: Mapping[str, Any]) -> Sequence[refusals.Cause]:
+    """Every rule of the schema that an object breaks."""
+    causes: list[refusals.Cause] = []
+    for key in of.properties:
+        child = of.field(key)
+        if key not in ("metadata", "apiVersion", "kind") and key in obj and child is not None:
+            causes += _check(child, obj[key], key)
+    causes += [refusals.required(name) for name in of.required if name not in obj]
+    return causes
+
+
+def _check(of: schema.Schema, value: Any, path: str) -> Iterator[refusals.Cause]:
+    if value is None and of.raw.get("nullable"):
+        return
+    wanted = of.type
+    if wanted == "int-or-string":
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            text = f'{path} in body must be of type integer,string: "{_kind(value)}"'
+            yield refusals.type_invalid(path, _kind(value), text)
+        return
+    if wanted in _TYPES and not _has_type(wanted, value):
+        text = f'{path} in body must be of type {wanted}: "{_kind(value)}"'
+        yield refusals.type_invalid(path, _kind(value), text)
+        return
+    enum = of.raw.get("enum")
+    if is_list(enum) and value not in enum:
+        yield refusals.unsupported(path, value, [str(one) for one in enum])
+    if isinstance(value, str):
+        yield from _check_text(of.raw, value, path)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from _check_number(of.raw, value, path)
+    elif is_list(value):
+        yield from _check_list(of, value, path)
+    elif is_map(value):
+        yield from _check_map(of, value, path)
+
+
+def _has_type(wanted: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return wanted == "boolean"
+    if wanted == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[wanted])
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _check_text(raw: Mapping[str, Any], value: str, path: str) -> Iterator[refusals.Cause]:
+    pattern = raw.get("pattern")
+    if pattern is not None and not re.search(pattern, value):
+        text = f"{path} in body should match '{pattern}'"
+        yield refusals.invalid(path, value, text)
+    least, most = raw.get("minLength"), raw.get("maxLength")
+    if least is not None and len(value) < least:
+        text = f"{path} in body should be at least {least} chars long"
+        yield refusals.invalid(path, value, text)
+    if most is not None and len(value) > most:
+        yield refusals.Cause(
+            "FieldValueTooLong", path, f"Too long: may not be more than {most} bytes"
+        )
+
+
+def _check_number(raw: Mapping[str, Any], value: float, path: str) -> Iterator[refusals.Cause]:
+    least, most = raw.get("minimum"), raw.get("maximum")
+    if least is not None and (value < least or (raw.get("exclusiveMinimum") and value == least)):
+        word = "greater than" if raw.get("exclusiveMinimum") else "greater than or equal to"
+        yield refusals.invalid(path, value, f"{path} in body should be {word} {least}")
+    if most is not None and (value > most or (raw.get("exclusiveMaximum") and value == most)):
+        word = "less than" if raw.get("exclusiveMaximum") else "less than or equal to"
+        yield refusals.invalid(path, value, f"{path} in body should be {word} {most}")
+    step = raw.get("multipleOf")
+    if step and value % step:
+        yield refusals.invalid(path, value, f"{path} in body should be a multiple of {step}")
+
+
+def _check_list(of: schema.Schema, value: Sequence[Any], path: str) -> Iterator[refusals.Cause]:
+    least, most = of.raw.get("minItems"), of.raw.get("maxItems")
+    if least is not None and len(value) < least:
+        text = f"{path} in body should have at least {least} items"
+        yield refusals.invalid(path, len(value), text)
+    if most is not None and len(value) > most:
+        yield refusals.Cause(
+            "FieldValueTooMany", path, f"Too many: {len(value)}: must have at most {most} items"
+        )
+    seen: list[Any] = []
+    for at, item in enumerate(value):
+        identity = of.key_of(item) if of.list_type == "map" else item
+        if of.list_type in ("map", "set") and identity in seen:
+            shown = dict(zip(of.keys, identity or (), strict=False)) if of.keys else item
+            yield refusals.duplicate(f"{path}[{at}]", shown)
+        seen.append(identity)
+        yield from _check(of.items, item, f"{path}[{at}]")
+
+
+def _check_map(of: schema.Schema, value: Mapping[str, Any], path: str) -> Iterator[refusals.Cause]:
+    for name in of.required:
+        if name not in value:
+            yield refusals.required(f"{path}.{name}")
+    for key, item in value.items():
+        child = of.field(key)
+        if child is not None:
+            inner = f"{path}.{key}" if key in of.properties else f"{path}[{key}]"
+            yield from _check(child, item, inner)
+
+
+def check_definition(obj: Object) -> Iterator[refusals.Cause]:
+    """Rules of a definition itself."""
+    spec: Mapping[str, Any] = obj.get("spec") or {}
+    names: Mapping[str, Any] = spec.get("names") or {}
+    plural, group = names.get("plural", ""), spec.get("group", "")
+    if not group:
+        yield refusals.required("spec.group")
+    if not plural:
+        yield refusals.required("spec.names.plural")
+    if not names.get("kind"):
+        yield refusals.required("spec.names.kind")
+    if fields.name(obj) != f"{plural}.{group}":
+        text = 'must be spec.names.plural+"."+spec.group'
+        yield refusals.invalid("metadata.name", fields.name(obj), text)
+    if spec.get("scope") not in ("Namespaced", "Cluster"):
+        if spec.get("scope"):
+            yield refusals.unsupported("spec.scope", spec["scope"], ["Cluster", "Namespaced"])
+        else:
+            yield refusals.required("spec.scope")
+    versions: Sequence[Mapping[str, Any]] = spec.get("versions") or ()
+    if sum(bool(one.get("storage")) for one in versions) != 1:
+        text = "must have exactly one version marked as storage version"
+        yield refusals.invalid("spec.versions", list(versions), text)
+    for at, one in enumerate(versions):
+        if not fields.get(one, "schema", "openAPIV3Schema"):
+            text = "schemas are required"
+            yield refusals.required(f"spec.versions[{at}].schema.openAPIV3Schema", text)
+    if fields.get(spec, "conversion", "strategy") not in (None, "None"):
+        text = "the embedded cluster has no conversion webhooks; use the strategy None"
+        yield refusals.forbidden("spec.conversion.strategy", text)

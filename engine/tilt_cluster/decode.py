@@ -1,0 +1,209 @@
+"""From a client's bytes to an object of its kind: types, unknown and duplicate fields.
+
+The API server reads JSON (or YAML) into Go structs.  What it does to it on the way is done here
+along the schema: null and empty optional lists and maps vanish, unknown fields are dropped and
+told, a value of a wrong type is refused in the words of Go's decoder.
+"""
+
+import collections
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tilt_cluster import schema
+from tilt_cluster.objects import ApiError
+
+_DEEPEST = 100
+
+
+class RefusedError(ValueError):
+    """The body can't be read; the text says why."""
+
+
+class _Pairs(dict[str, Any]):
+    """A JSON object that remembers keys which came twice."""
+
+    __slots__ = ("doubles",)
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.doubles: tuple[str, ...] = ()
+        if len(self) != len(pairs):
+            counts = collections.Counter(key for key, _ in pairs)
+            self.doubles = tuple(key for key, count in counts.items() if count > 1)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value, whose objects remember their duplicate keys.
+
+    Raises:
+        RefusedError: it is no JSON, or nested too deep.
+    """
+    try:
+        value = json.loads(body, object_pairs_hook=_Pairs, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(str(error)) from error
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"invalid character {name[0]!r} looking for beginning of value")
+
+
+def parse_yaml(body: bytes) -> Any:
+    """The value of a YAML body, as JSON would give it.
+
+    Raises:
+        RefusedError: it is no YAML, or no JSON could say it.
+    """
+    import yaml  # noqa: PLC0415 - takes 30 ms that a start doesn't have
+
+    try:
+        value: Any = yaml.safe_load(body)
+        return json.loads(json.dumps(value, default=str))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RefusedError(f"error converting YAML to JSON: yaml: {error}") from error
+
+
+class Decoder:
+    """Reads one object; collects what strict decoding would refuse.
+
+    Attributes:
+        problems: such as `unknown field "spec.foo"`.
+    """
+
+    def __init__(self, kind: str, version: str) -> None:
+        self._kind = kind
+        self._version = version
+        self.problems: list[str] = []
+
+    def read(self, of: schema.Schema, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The object as the API would keep it.
+
+        Raises:
+            ApiError: 400, a value has a wrong type.
+        """
+        return dict(self._map(of, body, "", 0))
+
+    def strict(self) -> ApiError | None:
+        """What to answer to a client that asked for strict validation."""
+        if not self.problems:
+            return None
+        return self.refuse(f"strict decoding error: {', '.join(self.problems)}")
+
+    def refuse(self, why: str) -> ApiError:
+        """The answer to a body that can't be decoded."""
+        return ApiError(
+            400,
+            "BadRequest",
+            f'{self._kind} in version "{self._version}" cannot be handled as a {self._kind}: {why}',
+        )
+
+    def _any(self, of: schema.Schema, value: Any, path: str, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise self.refuse("json: exceeded max depth")
+        match of.type:
+            case "object":
+                if not schema.is_map(value):
+                    raise self._wrong(of, value, path, of.short or "map[string]string")
+                return self._map(of, value, path, depth)
+            case "array":
+                if not schema.is_list(value):
+                    raise self._wrong(of, value, path, f"[]{of.items.short or of.items.type}")
+                items = of.items
+                return [
+                    self._any(items, item, f"{path}[{at}]", depth + 1) if item is not None else None
+                    for at, item in enumerate(value)
+                ]
+            case "integer" if isinstance(value, float) and value.is_integer():
+                return int(value)
+            case _:
+                if not _fits(of.type, value):
+                    raise self._wrong(of, value, path, _go_type(of))
+                return value
+
+    def _map(
+        self, of: schema.Schema, value: Mapping[str, Any], path: str, depth: int
+    ) -> dict[str, Any]:
+        self.problems += [
+            f'duplicate field "{path}.{key}"' if path else f'duplicate field "{key}"'
+            for key in getattr(value, "doubles", ())
+        ]
+        if of.open and not of.is_struct and of.values is None:
+            return dict(value)
+        found: dict[str, Any] = {}
+        required = of.required
+        for key, item in value.items():
+            inner = f"{path}.{key}" if path else key
+            child = of.field(key)
+            if child is None:
+                if of.open:
+                    found[key] = item
+                else:
+                    self.problems.append(f'unknown field "{inner}"')
+                continue
+            if item is None:
+                if child.raw.get("nullable"):
+                    found[key] = None
+                continue
+            read = self._any(child, item, inner, depth + 1)
+            if of.is_struct and not read and key not in required and _vanishes(child, read):
+                continue
+            found[key] = read
+        return found
+
+    def _wrong(self, of: schema.Schema, value: Any, path: str, wanted: str) -> ApiError:
+        del of
+        owner, _, field = path.rpartition(".")
+        name = f"{owner}.{field}" if owner else field
+        return self.refuse(
+            f"json: cannot unmarshal {_go(value)} into Go struct field "
+            f"{self._kind}.{_plain(name)} of type {wanted}"
+        )
+
+
+def _fits(wanted: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return wanted in ("boolean", "")
+    types: Mapping[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "int-or-string": (str, int, float),
+    }
+    return isinstance(value, types.get(wanted, object))
+
+
+def _go_type(of: schema.Schema) -> str:
+    plain = {"integer": str(of.raw.get("format", "int64")), "number": "float64", "boolean": "bool"}
+    return plain.get(of.type) or of.short or "string"
+
+
+def _vanishes(child: schema.Schema, value: Any) -> bool:
+    """Go's `omitempty`: empty lists and maps; empty structs are behind pointers and stay."""
+    if schema.is_list(value):
+        return "nullable" not in child.raw
+    return schema.is_map(value) and not child.is_struct and child.values is not None
+
+
+def _plain(path: str) -> str:
+    return "".join(
+        part.partition("]")[2] if at else part for at, part in enumerate(path.split("["))
+    )
+
+
+def _go(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int():
+            return "number"
+        case float():
+            return f"number {value}"
+        case list():
+            return "array"
+        case _:
+            return "object"

@@ -1,0 +1,170 @@
+"""Rules of pods and of pod templates."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tilt_cluster import fields, names, refusals
+from tilt_cluster.objects import Object
+from tilt_cluster.refusals import Cause
+
+_HIGHEST_PORT = 65535
+_PORT_RULE = "must be between 1 and 65535, inclusive"
+_ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\U0010ffff]+")
+_SPEC_RULE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
+    "to 1 if it was previously negative)"
+)
+
+
+def template(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    """A pod template."""
+    labels: Mapping[str, str] = fields.get(given, "metadata", "labels", default={})
+    for key, value in labels.items():
+        wrong = names.label_key(key)
+        if wrong:
+            yield refusals.invalid(f"{path}.labels", key, wrong)
+        wrong = names.label_value(value)
+        if wrong:
+            yield refusals.invalid(f"{path}.labels", value, wrong)
+    yield from spec(given.get("spec") or {}, f"{path}.spec")
+
+
+def spec(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    """A pod's spec."""
+    volumes = set[str]()
+    listed: Sequence[Mapping[str, Any]] = given.get("volumes") or ()
+    for at, volume in enumerate(listed):
+        name = volume.get("name") or ""
+        yield from _name(name, f"{path}.volumes[{at}].name")
+        if name in volumes:
+            yield refusals.duplicate(f"{path}.volumes[{at}].name", name)
+        volumes.add(name)
+        if len(volume) > 2:  # noqa: PLR2004 - its name and one source
+            text = "may not specify more than 1 volume type"
+            source = sorted(key for key in volume if key != "name")[1]
+            yield refusals.forbidden(f"{path}.volumes[{at}].{source}", text)
+    if not given.get("containers"):
+        yield refusals.required(f"{path}.containers")
+    seen = set[str]()
+    for key in ("initContainers", "containers"):
+        for at, container in enumerate(given.get(key) or ()):
+            inner = f"{path}.{key}[{at}]"
+            name = container.get("name") or ""
+            if name in seen and name:
+                yield refusals.duplicate(f"{inner}.name", name)
+            seen.add(name)
+            yield from _container(container, inner, volumes)
+    grace = given.get("terminationGracePeriodSeconds")
+    if isinstance(grace, int) and grace < 0:
+        text = "must be greater than or equal to 0"
+        yield refusals.invalid(f"{path}.terminationGracePeriodSeconds", grace, text)
+
+
+def _name(name: str, path: str) -> Iterator[Cause]:
+    if not name:
+        yield refusals.required(path)
+        return
+    wrong = names.label(name)
+    if wrong:
+        yield refusals.invalid(path, name, wrong)
+
+
+def _container(given: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:
+    yield from _name(given.get("name") or "", f"{path}.name")
+    image = given.get("image") or ""
+    if not image:
+        yield refusals.required(f"{path}.image")
+    elif image != image.strip():
+        text = "must not have leading or trailing whitespace"
+        yield refusals.invalid(f"{path}.image", image, text)
+    ports: Sequence[Mapping[str, Any]] = given.get("ports") or ()
+    for at, one in enumerate(ports):
+        if isinstance(one.get("containerPort"), int):
+            yield from port(one["containerPort"], f"{path}.ports[{at}].containerPort")
+    yield from _environment(given, path)
+    paths = set[str]()
+    for at, mount in enumerate(given.get("volumeMounts") or ()):
+        where = f"{path}.volumeMounts[{at}]"
+        if mount.get("name") and mount["name"] not in volumes:
+            text = f'Not found: "{mount["name"]}"'
+            yield Cause("FieldValueNotFound", f"{where}.name", text)
+        target = mount.get("mountPath") or ""
+        if target in paths:
+            yield refusals.invalid(f"{where}.mountPath", target, "must be unique")
+        paths.add(target)
+    yield from _resources(given.get("resources") or {}, f"{path}.resources")
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if given.get(probe) is not None:
+            yield from _probe(given[probe], f"{path}.{probe}", ready=probe == "readinessProbe")
+
+
+def _environment(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    for at, one in enumerate(given.get("env") or ()):
+        name = one.get("name") or ""
+        if name and not _ENV_NAME.fullmatch(name):
+            text = (
+                "a valid environment variable name must consist only of printable ASCII "
+                "characters other than '='"
+            )
+            yield refusals.invalid(f"{path}.env[{at}].name", name, text)
+        if one.get("value") and one.get("valueFrom"):
+            text = "may not be specified when `value` is not empty"
+            yield refusals.invalid(f"{path}.env[{at}].valueFrom", "", text)
+
+
+def _resources(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    limits: Mapping[str, Any] = given.get("limits") or {}
+    for name, asked in fields.get(given, "requests", default={}).items():
+        if name in limits and fields.quantity(asked) > fields.quantity(limits[name]):
+            text = f"must be less than or equal to {name} limit of {limits[name]}"
+            yield refusals.invalid(f"{path}.requests", str(asked), text)
+
+
+def _probe(given: Mapping[str, Any], path: str, *, ready: bool) -> Iterator[Cause]:
+    handlers = [key for key in ("exec", "httpGet", "tcpSocket", "grpc") if given.get(key)]
+    if not handlers:
+        yield refusals.required(path, "must specify a handler type")
+    for extra in handlers[1:]:
+        text = "may not specify more than 1 handler type"
+        yield refusals.forbidden(f"{path}.{extra}", text)
+    for key in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold"):
+        value = given.get(key)
+        if isinstance(value, int) and value < 0:
+            text = "must be greater than or equal to 0"
+            yield refusals.invalid(f"{path}.{key}", value, text)
+    if not ready and given.get("successThreshold") not in (None, 1):
+        yield refusals.invalid(f"{path}.successThreshold", given["successThreshold"], "must be 1")
+
+
+def port(number: int, path: str) -> Iterator[Cause]:
+    """A port number."""
+    if not 1 <= number <= _HIGHEST_PORT:
+        yield refusals.invalid(path, number, _PORT_RULE)
+
+
+def kept(old: Object, new: Object) -> Iterator[Cause]:
+    """What never changes in a pod."""
+    before, after = _fixed(old["spec"]), _fixed(new["spec"])
+    if not old["spec"].get("nodeName"):
+        before.pop("nodeName", None)
+        after.pop("nodeName", None)
+    if before != after:
+        yield refusals.forbidden("spec", _SPEC_RULE)
+
+
+def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = {
+        "activeDeadlineSeconds",
+        "tolerations",
+        "terminationGracePeriodSeconds",
+        "ephemeralContainers",
+        "schedulingGates",
+    }
+    fixed = {key: value for key, value in given.items() if key not in left_out}
+    for key in ("containers", "initContainers"):
+        listed: Sequence[Mapping[str, Any]] = fixed.get(key) or ()
+        fixed[key] = [{**one, "image": ""} for one in listed]
+    return fixed
