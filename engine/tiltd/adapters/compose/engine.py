@@ -22,6 +22,7 @@ _BLOCK = 64 * 1024
 _OK = 200
 _FAILED = 400
 NOT_FOUND = 404
+CONFLICT = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Engine:
             )
             try:
                 status, headers = await _head(reader)
-            except (OSError, EOFError, ValueError) as error:
+            except (OSError, EOFError, ValueError, IndexError) as error:
                 raise self.broken(str(error) or "it closed the connection") from error
             body = _body(reader, headers)
             if status >= _FAILED:

@@ -21,6 +21,8 @@ from tiltd.model.problems import Code, Problem
 COMMAND_VARIABLE: Final = "TILT_DOCKER_COMPOSE_CMD"
 """Names a program to be used instead of `docker compose` (Tilt's variable)."""
 _LAST_LINES = 20
+_EVERY = ("*",)
+"""What was switched on once has to go, too."""
 _FROM_STDIN = ("sh", "-c", 'exec "$@" <"$0"')
 # What the command prints of its progress says nothing about a failure.
 _PROGRESS = re.compile(
@@ -87,8 +89,9 @@ def command(
         env: the whole environment.
         args: what to do.
     """
-    profiles = [part for name in project.profiles for part in ("--profile", name)]
-    base = ("--project-name", project.name, "--project-directory", project.dir, *profiles)
+    profiles = _EVERY if args[0] == "down" else project.profiles
+    switched = [part for name in profiles for part in ("--profile", name)]
+    base = ("--project-name", project.name, "--project-directory", project.dir, *switched)
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(body, file)
         file.flush()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tiltd import ports
 from tiltd.adapters.compose import containers
-from tiltd.adapters.compose.engine import Engine, RefusedError
+from tiltd.adapters.compose.engine import CONFLICT, NOT_FOUND, Engine, RefusedError
 from tiltd.model.observed import ServiceContainer
 from tiltd.model.problems import Code, Problem
 
@@ -177,6 +177,8 @@ class _Follower:
                 async for part in parts:
                     self._tell(part, position)
         except RefusedError as error:
+            if error.status in {NOT_FOUND, CONFLICT}:
+                return  # it is being removed, and its log with it
             self._log.write(f"the log can't be read: {error}\n", level="warn")
         except ports.TransientError:
             return  # the watch itself says so

@@ -1,0 +1,1 @@
+"""Docker Compose: the adapter, on the imitation and on a real Engine."""
