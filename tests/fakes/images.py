@@ -4,13 +4,16 @@ It keeps the contract that `tests/adapters/images/contract.py` checks on it and 
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tiltd import ports
-from tiltd.model.actions import EnsureImage
+from tiltd.core import reuse
+from tiltd.model.actions import EnsureImage, ImageRefs
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Code, Problem
-from tiltd.model.state import ImageReady, SessionSpec
+from tiltd.model.state import Cache, ImageReady, SessionSpec
 
 
 class FakeImages:
@@ -52,13 +55,12 @@ class FakeImages:
         phase: ports.Phase,
         check: ports.Check,
     ) -> ImageReady:
-        del spec  # nothing here depends on an environment
         phase("find")
-        refs = action.refs
         await asyncio.sleep(0)
-        if refs.push and refs.local in self.registry:
+        action, found = self._chosen(action, spec)
+        refs = action.refs
+        if found and refs.push and refs.local in self.registry:
             return ImageReady(action.key, refs, _digest(action), "registry")
-        found = refs.local in self.engine
         if not found:
             phase("build")
             await self._build(action, log)
@@ -80,12 +82,30 @@ class FakeImages:
     ) -> ImageReady | None:
         del spec, log
         await asyncio.sleep(0)
-        refs = action.refs
+        refs = reuse.revised(action.refs, self._number(action.refs) or 0)
         if refs.push and refs.local in self.registry:
             return ImageReady(action.key, refs, _digest(action), "registry")
         if refs.local in self.engine:
             return ImageReady(action.key, refs, _digest(action), "engine")
         return None
+
+    def _number(self, refs: ImageRefs) -> int | None:
+        """How often the newest that is there has been built again."""
+        there = self.registry | self.engine
+        names = itertools.takewhile(
+            lambda n: reuse.revised(refs, n).local in there, itertools.count()
+        )
+        return max(names, default=None)
+
+    def _chosen(self, action: EnsureImage, spec: SessionSpec) -> tuple[EnsureImage, bool]:
+        """What is used or built, and whether it is there."""
+        number = self._number(action.refs) if spec.cache is not Cache.OFF else None
+        if number is not None and not action.rebuild:
+            return replace(action, refs=reuse.revised(action.refs, number)), True
+        if not reuse.shared(spec):
+            return replace(action, refs=reuse.private(action.refs, spec)), False
+        following = 0 if number is None else number + 1
+        return replace(action, refs=reuse.revised(action.refs, following)), False
 
     async def _build(self, action: EnsureImage, log: ports.Log) -> None:
         name = action.image.name

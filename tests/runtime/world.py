@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.compose import FakeCompose
@@ -13,7 +13,7 @@ from tests.fakes.local import FakeInputs, FakeProcesses, FakeTiltfiles
 from tiltd.model.desired import Project
 from tiltd.model.names import SessionId
 from tiltd.model.observed import KubeContext
-from tiltd.model.state import Ended, LimitOverrides, Mode, SessionSpec, State
+from tiltd.model.state import Cache, Ended, LimitOverrides, Mode, SessionSpec, State
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
@@ -111,6 +111,9 @@ class World:
         keep_going: bool = False,
         delete_namespaces: bool = False,
         no_prune: bool = False,
+        no_drift: bool = False,
+        cache: Cache = Cache.WRITE,
+        rebuild: tuple[str, ...] = (),
         **limits: float,
     ) -> None:
         """Start a session on `project`."""
@@ -126,6 +129,9 @@ class World:
             keep_going=keep_going,
             delete_namespaces=delete_namespaces,
             no_prune=no_prune,
+            no_drift=no_drift,
+            cache=cache,
+            rebuild=rebuild,
         )
         await self.sessions.start(spec)
 
@@ -140,14 +146,8 @@ class World:
         self, project: Project | None = None, *, keep_going: bool = False, **limits: float
     ) -> Ended:
         """Run a session to its verdict, and until it is settled."""
-        await self.start(
-            project,
-            Mode.CI,
-            keep_going=keep_going,
-            delete_namespaces=False,
-            no_prune=False,
-            **limits,
-        )
+        limited: dict[str, Any] = dict(limits)
+        await self.start(project, Mode.CI, keep_going=keep_going, **limited)
         ended = await self.ended()
         await self.sessions.settled()
         return ended

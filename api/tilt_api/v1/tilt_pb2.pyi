@@ -53,6 +53,26 @@ MODE_DOWN: Mode.ValueType  # 3
 """Deletes what this project applied, in reverse order, and ends when it is gone."""
 Global___Mode: _TypeAlias = Mode  # noqa: Y015
 
+class _Cache:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CacheEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cache.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CACHE_UNSPECIFIED: _Cache.ValueType  # 0
+    CACHE_WRITE: _Cache.ValueType  # 1
+    CACHE_READ: _Cache.ValueType  # 2
+    CACHE_OFF: _Cache.ValueType  # 3
+
+class Cache(_Cache, metaclass=_CacheEnumTypeWrapper):
+    """Whether images that are there are used, and those built here left for others."""
+
+CACHE_UNSPECIFIED: Cache.ValueType  # 0
+CACHE_WRITE: Cache.ValueType  # 1
+CACHE_READ: Cache.ValueType  # 2
+CACHE_OFF: Cache.ValueType  # 3
+Global___Cache: _TypeAlias = Cache  # noqa: Y015
+
 class _Outcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -469,6 +489,9 @@ class StartSessionRequest(_message.Message):
     KEEP_GOING_FIELD_NUMBER: _builtins.int
     DELETE_NAMESPACES_FIELD_NUMBER: _builtins.int
     NO_PRUNE_FIELD_NUMBER: _builtins.int
+    NO_DRIFT_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    REBUILD_FIELD_NUMBER: _builtins.int
     tiltfile_path: _builtins.str
     """Absolute."""
     mode: Global___Mode.ValueType
@@ -486,6 +509,10 @@ class StartSessionRequest(_message.Message):
     """MODE_DOWN: delete Namespaces too."""
     no_prune: _builtins.bool
     """Leave objects that are no longer in the Tiltfile where they are."""
+    no_drift: _builtins.bool
+    """Fail where somebody else has changed an object, instead of putting it right."""
+    cache: Global___Cache.ValueType
+    """Unspecified is write."""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -493,6 +520,10 @@ class StartSessionRequest(_message.Message):
     @_builtins.property
     def env(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The client's environment: the Tiltfile, its commands, kubeconfig and Docker config follow it."""
+
+    @_builtins.property
+    def rebuild(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Images to build again, whatever is there; the name of a resource stands for all of its."""
 
     def __init__(
         self,
@@ -509,10 +540,13 @@ class StartSessionRequest(_message.Message):
         keep_going: _builtins.bool = ...,
         delete_namespaces: _builtins.bool = ...,
         no_prune: _builtins.bool = ...,
+        no_drift: _builtins.bool = ...,
+        cache: Global___Cache.ValueType = ...,
+        rebuild: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "no_prune", b"no_prune", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "cache", b"cache", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "no_drift", b"no_drift", "no_prune", b"no_prune", "rebuild", b"rebuild", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -79,6 +79,7 @@ class EnsureImage:
     Args:
         bases: the references of this project's images that its Dockerfile names.
         inputs: digest of the files that the key is made of.
+        rebuild: build it whatever is there, and take nothing from the builder's cache.
     """
 
     image: Image
@@ -86,6 +87,7 @@ class EnsureImage:
     refs: ImageRefs
     bases: Mapping[ImageName, str]
     inputs: str = ""
+    rebuild: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,14 @@ class Apply:
     Args:
         body: the object to send, images injected.
         key: digest of `body`; it is written on the live object.
-        owned_label: value of the label by which this project finds its objects again.
+        drifted: somebody else has changed the live object since this was applied.
     """
 
     manifest: Manifest
     body: Mapping[str, object]
     key: str
     timeout: float
+    drifted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Code(Enum):
     PUSH = "push"
     APPLY = "apply"
     REFUSED = "refused"
+    DRIFT = "drift"
     HEALTH = "health"
     COMMAND = "command"
     INPUT = "input"

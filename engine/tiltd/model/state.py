@@ -45,6 +45,14 @@ class Outcome(Enum):
     CANCELLED = "cancelled"
 
 
+class Cache(Enum):
+    """Whether images of others are used, and ours left for others (`core.reuse`)."""
+
+    WRITE = "write"
+    READ = "read"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class LimitOverrides:
     """What the client gave; `None` leaves it to the Tiltfile and the defaults. Seconds."""
@@ -71,6 +79,9 @@ class SessionSpec:
         keep_going: `ci`: a failure ends only what depends on it.
         delete_namespaces: `down`: Namespaces too.
         no_prune: objects that are no longer in the Tiltfile stay.
+        no_drift: an object that somebody else has changed is a failure, and stays as it is.
+        cache: whether images are shared with other runs.
+        rebuild: images (or resources: all of theirs) to build again, whatever is there.
     """
 
     id: SessionId
@@ -86,6 +97,9 @@ class SessionSpec:
     keep_going: bool = False
     delete_namespaces: bool = False
     no_prune: bool = False
+    no_drift: bool = False
+    cache: Cache = Cache.WRITE
+    rebuild: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,12 +270,25 @@ class Worker:
         log = self._logs.writer(state.graph.resource_of.get(name, ResourceName("")), "apply")
         known = state.applied.get(name)
         before = known.body if known is not None else state.found.get(name)
+        if action.drifted:
+            await self._drifted(action, before or {}, log)
         answer = await self._connected().apply(action.body, action.timeout)
         for field in answer.conflicts:
             log.write(f"{name}: took over {field} from another manager\n", level="warn")
         await self._tell(action, before, recreated=answer.recreated, log=log)
         now = self._clock.now()
         return (events.ObjectApplied(name, action.key, answer.body, now, changed=True),)
+
+    async def _drifted(self, action: Apply, before: JSON, log: Log) -> None:
+        """Somebody else has changed an object: told, and a failure where that is asked for."""
+        changes = await self._pool.run(diff.between, before, action.body)
+        told = "; ".join(str(c) for c in changes[:5]) or "its fields are managed by somebody else"
+        message = f"{action.manifest.id}: somebody else has changed it: {told}"
+        if not self._spec.no_drift:
+            log.write(f"{message}; it is put right\n", level="warn")
+            return
+        hint = "bring the change into the manifest, or run without --no-drift to put it right"
+        raise PermanentError(Problem(Code.DRIFT, message, hint=hint))
 
     async def _delete(self, action: Delete, phase: Phase) -> tuple[events.Event, ...]:
         phase("delete")

@@ -15,7 +15,7 @@ from tiltd.model.decisions import Hold
 from tiltd.model.health import Assessment, Finding, ObjectRef, Verdict
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName, resource_node
 from tiltd.model.problems import Problem
-from tiltd.model.state import Attempt, AttemptOutcome, LimitOverrides, Mode, Outcome, State
+from tiltd.model.state import Attempt, AttemptOutcome, Cache, LimitOverrides, Mode, Outcome, State
 from tiltd.server import outcomes, pods
 
 _VERDICTS = {
@@ -37,6 +37,7 @@ _ATTEMPTS = {
     AttemptOutcome.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
     AttemptOutcome.CANCELLED: pb.ATTEMPT_OUTCOME_CANCELLED,
 }
+CACHES = {pb.CACHE_READ: Cache.READ, pb.CACHE_OFF: Cache.OFF}
 _MODES = {Mode.CI: pb.MODE_CI, Mode.UP: pb.MODE_UP, Mode.DOWN: pb.MODE_DOWN}
 
 

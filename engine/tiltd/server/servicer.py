@@ -22,7 +22,7 @@ from tilt_api.v1 import tilt_pb2_grpc
 from tilt_api.version import VERSION
 from tiltd.model import events
 from tiltd.model.names import NodeName, ResourceName, SessionId, resource_node
-from tiltd.model.state import Mode, SessionSpec, State
+from tiltd.model.state import Cache, Mode, SessionSpec, State
 from tiltd.ports import PermanentError, TransientError
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
@@ -116,6 +116,9 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             keep_going=request.keep_going,
             delete_namespaces=request.delete_namespaces,
             no_prune=request.no_prune,
+            no_drift=request.no_drift,
+            cache=convert.CACHES.get(request.cache, Cache.WRITE),
+            rebuild=tuple(request.rebuild),
         )
         try:
             sequence = await self._daemon.sessions.start(spec)

@@ -4,6 +4,7 @@ A subclass gives a fixture `world`.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -44,6 +45,21 @@ class _MovedError(Exception):
 
 
 class ImagesContract:
+    async def test_what_is_rebuilt_gets_a_tag_of_its_own_which_is_found_from_then_on(
+        self, world: World
+    ) -> None:
+        action = world.good()
+        first = await world.ensure(action)
+        again = await world.ensure(replace(action, rebuild=True))
+        assert again.reused == ""
+        assert again.refs.local == f"{action.refs.local}-r1"
+        assert again.refs.in_cluster == f"{action.refs.in_cluster}-r1"
+        third = await world.ensure(replace(action, rebuild=True))
+        assert third.refs.local.endswith("-r2")
+        found = await world.ensure(action)
+        assert (found.refs, found.reused) == (third.refs, "registry")
+        assert first.refs == action.refs
+
     async def test_what_does_not_pass_its_check_is_not_there(self, world: World) -> None:
         async def moved() -> None:
             await asyncio.sleep(0)

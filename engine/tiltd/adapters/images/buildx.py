@@ -121,6 +121,7 @@ def _arguments(
         *(f"{option}={value}" for option, value in single.items() if value),
         *(f"{option}={value}" for option, values in many.items() for value in values),
         *(["--pull"] if build.pull else []),
+        *(["--no-cache"] if prepared.fresh else []),
     ]
 
 

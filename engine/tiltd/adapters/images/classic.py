@@ -98,6 +98,7 @@ def _options(prepared: context.Prepared, ref: str, proxies: Mapping[str, str]) -
         "rm": True,
         "forcerm": True,
         "pull": build.pull,
+        "nocache": prepared.fresh,
         "buildargs": {**proxies, **prepared.build_args},
         "target": build.target or None,
         "platform": build.platform or None,

@@ -49,6 +49,7 @@ class Prepared:
         build_args: with those from the environment filled in.
         left_out: what the builder does not get of the context, and where that stands.
         place: of the Dockerfile (for an inline one: of the `docker_build` call).
+        fresh: nothing is to be taken from the builder's cache.
     """
 
     image: Image
@@ -57,6 +58,7 @@ class Prepared:
     build_args: Mapping[str, str]
     left_out: ignores.Ignores
     place: Place | None
+    fresh: bool = False
 
     def at(self, line: int) -> Place | None:
         """A line of the Dockerfile (0: not known); inside a Tiltfile, the call's."""

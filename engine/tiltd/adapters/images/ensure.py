@@ -10,8 +10,9 @@ it has to be: then only the registry's word counts, and without it the command r
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from tiltd import ports
 from tiltd.adapters.images import (
@@ -28,11 +29,11 @@ from tiltd.adapters.images import (
     registry,
 )
 from tiltd.adapters.images import endpoint as endpoints
-from tiltd.core import dockerfile, reference
-from tiltd.model.actions import EnsureImage
+from tiltd.core import dockerfile, reference, reuse
+from tiltd.model.actions import EnsureImage, ImageRefs
 from tiltd.model.desired import CustomBuild, DockerBuild
 from tiltd.model.problems import Code, Problem
-from tiltd.model.state import ImageReady, SessionSpec
+from tiltd.model.state import Cache, ImageReady, SessionSpec
 from tiltd.runtime import threads
 
 _SHORT_CALLS = 4
@@ -125,23 +126,49 @@ class _Ensuring:
 
     async def run(self) -> ImageReady:
         self.phase("find")
-        ready = await self.find()
-        if ready is None:
-            return await self._build()
-        if ready.reused == _ENGINE and self.action.refs.push:
-            return self.ready(await self._push(), reused=_ENGINE)
-        return ready
+        found = None if self.spec.cache is Cache.OFF else await self._newest()
+        if found is not None and not self.action.rebuild:
+            ready, number = found
+            if ready.reused == _ENGINE and self.action.refs.push:
+                return self._at(number).ready(await self._at(number).push(), reused=_ENGINE)
+            return ready
+        if not reuse.shared(self.spec):
+            return await self._named(reuse.private(self.action.refs, self.spec)).build()
+        return await self._at(0 if found is None else found[1] + 1).build()
 
     async def find(self) -> ImageReady | None:
         """Where it is; what is in the engine alone may have to be pushed yet."""
-        if ready := await self._in_registry():
-            return ready
-        if self._puts_itself():
-            return None
+        found = await self._newest()
+        return None if found is None else found[0]
+
+    async def _newest(self) -> tuple[ImageReady, int] | None:
+        """The image, and how often it has been built again (`core.reuse`)."""
+        found = await self._last(lambda one: one.in_registry())
+        if found is not None or self._puts_itself():
+            return found
+        return await self._last(lambda one: one.fitting())
+
+    async def _last(
+        self, look: Callable[["_Ensuring"], Coroutine[Any, Any, ImageReady | None]]
+    ) -> tuple[ImageReady, int] | None:
+        found, following = await asyncio.gather(look(self), look(self._at(1)))
+        number = 0
+        while found is not None and following is not None:
+            found, number = following, number + 1
+            following = await look(self._at(number + 1))
+        return None if found is None else (found, number)
+
+    async def fitting(self) -> ImageReady | None:
         found = await self._in_engine(self.action.refs.local)
         if found is None or not self._fits(found):
             return None
         return self.ready(found.id, reused=_ENGINE)
+
+    def _at(self, number: int) -> "_Ensuring":
+        return self._named(reuse.revised(self.action.refs, number))
+
+    def _named(self, refs: ImageRefs) -> "_Ensuring":
+        return dataclasses.replace(self, action=dataclasses.replace(self.action, refs=refs))
 
     def _puts_itself(self) -> bool:
         """Whether it is the build's own business where the image goes."""
@@ -150,7 +177,7 @@ class _Ensuring:
             build.disable_push or build.skips_local_docker or build.outputs_image_ref_to
         )
 
-    async def _in_registry(self) -> ImageReady | None:
+    async def in_registry(self) -> ImageReady | None:
         if not self.action.refs.push and not self._puts_itself():
             return None
         ref = reference.parse(self.action.refs.local)
@@ -187,7 +214,7 @@ class _Ensuring:
     def _engine(self) -> engine.Engine:
         return self.tools.engine(self.spec.env, self.config)
 
-    async def _build(self) -> ImageReady:
+    async def build(self) -> ImageReady:
         self.phase("build")
         match self.action.image.build:
             case DockerBuild() as build:
@@ -197,7 +224,8 @@ class _Ensuring:
 
     async def _docker_build(self, build: DockerBuild) -> ImageReady:
         env, refs = self.spec.env, self.action.refs
-        prepared = context.prepare(self.action.image, build, self.action.bases, env)
+        made = context.prepare(self.action.image, build, self.action.bases, env)
+        prepared = dataclasses.replace(made, fresh=self.action.rebuild)
         if await self.tools.has_buildx(env):
             if await self._buildx(prepared):
                 await self.check()  # it is in the registry by now, from where we take nothing away
@@ -290,7 +318,7 @@ class _Ensuring:
         if found is None:
             raise self._not_made(self.action.refs.local)
         if push and self.action.refs.push:
-            return self.ready(await self._push())
+            return self.ready(await self.push())
         return self.ready(found.id)
 
     def _not_made(self, ref: str) -> ports.PermanentError:
@@ -310,7 +338,7 @@ class _Ensuring:
             )
         )
 
-    async def _push(self) -> str:
+    async def push(self) -> str:
         self.phase("push")
         ref = self.action.refs.local
         host = reference.parse(ref).domain

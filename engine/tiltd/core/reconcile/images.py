@@ -1,7 +1,7 @@
 """An image: read its inputs, then have it."""
 
 from tiltd.core import graph as graphs
-from tiltd.core import holds, manual, naming
+from tiltd.core import holds, manual, naming, reuse
 from tiltd.model.actions import EnsureImage, ReadInputs
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import Image
@@ -35,5 +35,6 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
         return Done()
     found = ((b, s.images[b].ready) for b in image.bases)
     bases = {b: ready.refs.local for b, ready in found if ready is not None}
-    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases, known.inputs)
+    again = reuse.due(image.name, s)
+    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases, known.inputs, again)
     return holds.unless_failed(node, ensure, s, now)

@@ -23,7 +23,8 @@ def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
     if applied is None and found is not None and same(rendered, found):
         return Record(ObjectApplied(manifest.id, rendered.key, found, now, changed=False))
     timeout = s.project.settings.apply_timeout if s.project else 30.0
-    apply = Apply(manifest, rendered.body, rendered.key, timeout)
+    drifted = applied is None and found is not None and _was_applied(rendered, found)
+    apply = Apply(manifest, rendered.body, rendered.key, timeout, drifted)
     return holds.unless_failed(node, apply, s, now)
 
 
@@ -36,13 +37,14 @@ def render(manifest: Manifest, s: State) -> inject.Rendered:
 
 def same(rendered: inject.Rendered, found: JSON) -> bool:
     """Whether a live object is what would be sent: by its key, and nobody has touched it since."""
+    return _was_applied(rendered, found) and drift.untouched(rendered.body, found)
+
+
+def _was_applied(rendered: inject.Rendered, found: JSON) -> bool:
     metadata = podspec.section(found, "metadata")
     annotations = podspec.section(metadata, "annotations")
-    return (
-        annotations.get(inject.KEY_ANNOTATION) == rendered.key
-        and not metadata.get("deletionTimestamp")
-        and drift.untouched(rendered.body, found)
-    )
+    same = annotations.get(inject.KEY_ANNOTATION) == rendered.key
+    return same and not metadata.get("deletionTimestamp")
 
 
 def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
