@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from tilt_client import durations
 from tilt_client.complaint import Complaint, Exit
+from tilt_client.outputs import wanted
 
 Flag = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -132,6 +133,48 @@ TIMEOUT: Flag = (
         "help": f"how long the whole run may take: {_NUMBERED} (default: 30m)",
     },
 )
+QUIET: Flag = (
+    ("-q", "--quiet"),
+    {"action": "store_true", "help": "print only failures and the summary"},
+)
+OUTPUTS: tuple[Flag, ...] = (
+    QUIET,
+    (
+        ("--report",),
+        {
+            "metavar": "FORMAT=FILE",
+            "type": wanted.report,
+            "action": "append",
+            "default": [],
+            "help": "write a report at the end: junit=FILE (XML) or json=FILE; may be repeated",
+        },
+    ),
+    (
+        ("--events",),
+        {
+            "metavar": "FILE",
+            "default": "",
+            "help": "write what happens when it happens, one JSON object a line",
+        },
+    ),
+    (
+        ("--log-dir",),
+        {
+            "metavar": "DIR",
+            "default": "",
+            "help": "write the log of each resource to a file in this folder",
+        },
+    ),
+    (
+        ("--output-snapshot-on-exit",),
+        {
+            "metavar": "FILE",
+            "dest": "snapshot",
+            "default": "",
+            "help": "write all that is known at the end, with the whole log, as JSON",
+        },
+    ),
+)
 KEEP_GOING: Flag = (
     ("--keep-going",),
     {
@@ -154,7 +197,7 @@ LINES: Flag = (
 
 _VALUED = frozenset(
     name
-    for names, options in (*SESSION, TIMEOUT, LINES)
+    for names, options in (*SESSION, *OUTPUTS, TIMEOUT, LINES)
     if options.get("action") != "store_true"
     for name in names
 )

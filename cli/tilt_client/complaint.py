@@ -22,6 +22,9 @@ class Complaint(Exception):  # noqa: N818 - it is no fault of the program
         hint: what to do about it.
         detail: what belongs below: the end of a log.
         code: the exit code.
+
+    Attributes:
+        recorded: the reports that were asked for tell it.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Complaint(Exception):  # noqa: N818 - it is no fault of the program
     ) -> None:
         super().__init__(message)
         self.hint, self.detail, self.code = hint, detail, code
+        self.recorded = False
 
     def __str__(self) -> str:
         """The sentence, then detail and hint on lines of their own."""

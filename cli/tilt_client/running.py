@@ -73,12 +73,30 @@ def run(options: Options, start: Start) -> int:
     signals = Signals()
     with signals.installed():
         try:
-            for _ in range(_ATTEMPTS):
-                code = _attempt(options, start, screen, signals)
-                if code is not None:
-                    return code
+            return _attempts(options, start, screen, signals)
         except Interrupted:
+            message = "interrupted before there was a session"
+            _record(options, screen, Complaint(message, code=Exit.INTERRUPTED))
             return Exit.INTERRUPTED
+        except Complaint as complaint:
+            _record(options, screen, complaint)
+            raise
+
+
+def _record(options: Options, screen: terminal.Terminal, complaint: Complaint) -> None:
+    """Leave reports although there was no session: who looks for them finds out why."""
+    if options.outputs.anything and not complaint.recorded:
+        from tilt_client.outputs.recorder import Recorder  # noqa: PLC0415 - see the module
+
+        title = os.path.basename(os.path.dirname(options.tiltfile))  # noqa: PTH119, PTH120
+        Recorder(options.outputs, title, screen, os.environ).broken(complaint)
+
+
+def _attempts(options: Options, start: Start, screen: terminal.Terminal, signals: Signals) -> int:
+    for _ in range(_ATTEMPTS):
+        code = _attempt(options, start, screen, signals)
+        if code is not None:
+            return code
     raise Complaint("tiltd ended just when it was needed, several times", "tilt-client daemon logs")
 
 
@@ -86,9 +104,11 @@ def _attempt(
     options: Options, start: Start, screen: terminal.Terminal, signals: Signals
 ) -> int | None:
     """The exit code; `None`: the daemon was just ending, and another one has to be found."""
-    with connect.ensured(
-        options.tiltfile, start, _session, lambda text: screen.print([text])
-    ) as link:
+
+    def say(text: str) -> None:
+        screen.print([] if options.outputs.quiet else [text])
+
+    with connect.ensured(options.tiltfile, start, _session, say) as link:
         from tilt_client import session  # noqa: PLC0415 - see the module
 
         try:

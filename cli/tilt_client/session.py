@@ -21,11 +21,13 @@ from tilt_client import connect
 from tilt_client.commands.options import Options
 from tilt_client.complaint import Complaint, Exit
 from tilt_client.connect import Link
+from tilt_client.outputs.recorder import Recorder
 from tilt_client.render.screen import Filter, Screen, Source
 from tilt_client.render.style import Style
 from tilt_client.terminal import Terminal
 
 if TYPE_CHECKING:
+    from tilt_client.render.known import Known
     from tilt_client.running import Signals
 
 STOPPING = 0.6
@@ -70,19 +72,66 @@ def run(
         Complaint: there is no session, or the daemon broke off.
         BrokenPipeError: nobody reads the output; the session is stopped.
     """
-    with contextlib.ExitStack() as sessions:
-        session = _started(link, options, verb, terminal, signals)
-        if session is None:
-            return None
-        sessions.callback(session.close)
-        code = session.run()
-        if options.down and code in _VERDICTS:
-            # Begun before the first one's streams end: a daemon of its own would end with them.
-            after = _started(link, options, "down", terminal, signals)
-            if after is not None:
-                sessions.callback(after.close)
-                code = _worse(code, after.run())
-    return Exit.HEALTHY if verb == "up" and code == Exit.INTERRUPTED else code
+    title = os.path.basename(link.info.project_dir)  # noqa: PTH119 - as elsewhere
+    recorder = Recorder(options.outputs, title, terminal, os.environ)
+    run = _Run(link, options, verb, terminal, signals, recorder)
+    try:
+        return run.run()
+    except Complaint as complaint:
+        complaint.recorded = True
+        recorder.broken(complaint, run.known)
+        raise
+    finally:
+        recorder.close()
+
+
+class _Run:
+    """A session, the one that removes after it, and what is recorded of them."""
+
+    def __init__(
+        self,
+        link: Link,
+        options: Options,
+        verb: str,
+        terminal: Terminal,
+        signals: "Signals",
+        recorder: Recorder,
+    ) -> None:
+        self._link, self._options, self._verb = link, options, verb
+        self._terminal, self._signals, self._recorder = terminal, signals, recorder
+        self.known: Known | None = None
+
+    def run(self) -> int | None:
+        """The exit code; `None`: there is no session."""
+        recorder = self._recorder
+        with contextlib.ExitStack() as sessions:
+            session = self._started(self._verb, sessions)
+            if session is None:
+                return None
+            screen = session.screen
+            self.known = screen.known
+            code = self._code(session.run())
+            told = recorder.reports(screen.known, screen.tails, code)
+            recorder.snapshot(screen.known, session.whole_log)
+            if self._options.down and code in _VERDICTS:
+                # Begun before the first one's streams end: a daemon of its own would end with them.
+                after = self._started("down", sessions)
+                if after is not None:
+                    code = _worse(code, after.run())
+                    told = recorder.reports(screen.known, screen.tails, code, after.screen.known)
+        return recorder.finish(told, code)
+
+    def _code(self, code: int) -> int:
+        """For `up`, the interrupt is the end that it is meant to have."""
+        return Exit.HEALTHY if self._verb == "up" and code == Exit.INTERRUPTED else code
+
+    def _started(self, verb: str, sessions: contextlib.ExitStack) -> "_Session | None":
+        session = _started(
+            self._link, self._options, verb, self._terminal, self._signals, self._recorder
+        )
+        if session is not None:
+            sessions.callback(session.close)
+        return session
 
 
 def _worse(code: int, after: int) -> int:
@@ -91,7 +140,12 @@ def _worse(code: int, after: int) -> int:
 
 
 def _started(
-    link: Link, options: Options, verb: str, terminal: Terminal, signals: "Signals"
+    link: Link,
+    options: Options,
+    verb: str,
+    terminal: Terminal,
+    signals: "Signals",
+    recorder: Recorder,
 ) -> "_Session | None":
     items = queue.SimpleQueue[_Item]()
     signals.session(lambda: items.put(_Interrupt()), link.own)
@@ -102,8 +156,11 @@ def _started(
             return None
         raise _refused(error, link) from error
     shown = _shown(options)
-    screen = Screen(Style(terminal.color), shown, time.time(), follow=verb == "up")
-    return _Session(link, started, screen, terminal, items, shown.level)
+    follow, quiet = verb == "up", options.outputs.quiet
+    screen = Screen(Style(terminal.color), shown, time.time(), follow=follow, quiet=quiet)
+    if not follow:
+        recorder.fold(f"tilt-client {verb}")
+    return _Session(link, started, screen, terminal, items, shown.level, recorder)
 
 
 def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequest:
@@ -175,10 +232,12 @@ class _Session:
         terminal: Terminal,
         items: "queue.SimpleQueue[_Item]",
         level: "pb.LogLevel.ValueType",
+        recorder: Recorder,
     ) -> None:
         self._link, self._id = link, started.session_id
-        self._screen, self._terminal, self._items = screen, terminal, items
-        self._seen = started.log_sequence
+        self.screen, self._terminal, self._items = screen, terminal, items
+        self._recorder = recorder
+        self._first = self._seen = started.log_sequence
         self._level = min(level, pb.LOG_LEVEL_INFO)
         self._stop_by: float | None = None
         self._settle_by: float | None = None
@@ -196,8 +255,15 @@ class _Session:
                 self._terminal.print(["the session did not end in time; tiltd goes on stopping it"])
                 return Exit.INTERRUPTED
         self._drain()
-        self._terminal.print(self._screen.report())
-        return _EXITS.get(self._screen.known.session.outcome, Exit.FAILED)
+        self._recorder.unfold()
+        self._terminal.print(self._recorder.page.quoted(self.screen.report()))
+        return _EXITS.get(self.screen.known.session.outcome, Exit.FAILED)
+
+    def whole_log(self) -> Stream[pb.StreamLogsResponse]:
+        """Every line of this session that the daemon still has."""
+        level = pb.LOG_LEVEL_DEBUG
+        request = pb.StreamLogsRequest(since=self._first, min_level=level, follow=False)
+        return self._link.client.logs(request, patience=0.0)
 
     def close(self) -> None:
         """End the streams; the daemon ends the session if it still runs."""
@@ -208,7 +274,7 @@ class _Session:
 
     def _over(self) -> bool:
         """Whether there is a verdict and nothing more to say before it."""
-        known = self._screen.known
+        known = self.screen.known
         if not known.ended or known.session.id != self._id:
             return False
         if known.session.settled or self._stop_by is not None:
@@ -219,14 +285,14 @@ class _Session:
 
     def _next(self) -> _Item | None:
         """The next item; `None` when it is time to look at the clock."""
-        wait = self._screen.silence(time.time())
+        wait = self.screen.silence(time.time())
         for limit in (self._stop_by, self._settle_by):
             if limit is not None:
                 wait = min(wait, max(limit - time.monotonic(), 0.0))
         try:
             return self._items.get(timeout=min(wait, threading.TIMEOUT_MAX))
         except queue.Empty:
-            self._terminal.print(self._screen.waited(time.time()))
+            self._terminal.print(self.screen.waited(time.time()))
             return None
 
     def _late(self) -> bool:
@@ -235,11 +301,13 @@ class _Session:
     def _take(self, item: _Item) -> None:
         match item:
             case pb.WatchResponse():
-                self._terminal.print(self._screen.watched(item, time.time()))
-                self._terminal.print(self._screen.waited(time.time()))
+                now = time.time()
+                self._terminal.print(self.screen.watched(item, now))
+                self._recorder.watched(item, self.screen.known, now)
+                self._terminal.print(self.screen.waited(now))
             case pb.StreamLogsResponse():
                 self._show(item)
-                self._terminal.print(self._screen.waited(time.time()))
+                self._terminal.print(self.screen.waited(time.time()))
             case _Interrupt():
                 self._stop()
             case _Over():
@@ -248,7 +316,8 @@ class _Session:
     def _show(self, item: pb.StreamLogsResponse) -> None:
         if item.lines:
             self._seen = item.lines[-1].sequence
-        self._terminal.print(self._screen.logged(item.lines, item.dropped))
+        self._recorder.logged(item.lines)
+        self._terminal.print(self.screen.logged(item.lines, item.dropped))
 
     def _stop(self) -> None:
         """Ask the daemon to end the session; its end comes as a change."""

@@ -20,6 +20,6 @@ def run(argv: Sequence[str]) -> int:
     """Run a session that ends with a verdict; the exit code."""
     parser = arguments.Parser("ci", _SUMMARY, epilog=_CODES)
     extra = (arguments.KEEP_GOING, arguments.DOWN, arguments.DELETE_NAMESPACES)
-    arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.SESSION)
+    arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.OUTPUTS, *arguments.SESSION)
     found = options.read(arguments.parse(parser, argv))
     return running.run(found, Start("ci", passing=True))

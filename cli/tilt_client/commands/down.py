@@ -19,6 +19,7 @@ exit codes: 0 gone; 1 something could not be deleted; 2 error in the Tiltfile or
 def run(argv: Sequence[str]) -> int:
     """Run a session that removes; the exit code."""
     parser = arguments.Parser("down", _SUMMARY, epilog=_CODES)
-    arguments.add(parser, arguments.TIMEOUT, arguments.DELETE_NAMESPACES, *arguments.SESSION)
+    extra = (arguments.DELETE_NAMESPACES, arguments.QUIET)
+    arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.SESSION)
     found = options.read(arguments.parse(parser, argv))
     return running.run(found, Start("down", passing=True))

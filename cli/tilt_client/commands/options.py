@@ -5,6 +5,8 @@ import os
 from typing import NamedTuple
 
 from tilt_client.complaint import Complaint, Exit
+from tilt_client.outputs import wanted
+from tilt_client.outputs.wanted import Wanted
 
 
 class Options(NamedTuple):
@@ -13,6 +15,7 @@ class Options(NamedTuple):
     Args:
         down: remove afterwards what was applied.
         delete_namespaces: when removing, Namespaces too.
+        outputs: what to write besides.
     """
 
     tiltfile: str
@@ -31,13 +34,14 @@ class Options(NamedTuple):
     keep_going: bool = False
     down: bool = False
     delete_namespaces: bool = False
+    outputs: Wanted = Wanted()
 
 
 def read(found: argparse.Namespace) -> Options:
     """Options out of parsed arguments.
 
     Raises:
-        Complaint: the Tiltfile isn't there.
+        Complaint: the Tiltfile isn't there, or a file can't be written.
     """
     names = (name.strip() for given in found.log_resource for name in given.split(","))
     return Options(
@@ -57,7 +61,14 @@ def read(found: argparse.Namespace) -> Options:
         keep_going=getattr(found, "keep_going", False),
         down=getattr(found, "down", False),
         delete_namespaces=getattr(found, "delete_namespaces", False),
+        outputs=_outputs(found),
     )
+
+
+def _outputs(found: argparse.Namespace) -> Wanted:
+    if "report" in found:
+        return wanted.read(found, os.environ)
+    return Wanted(quiet=getattr(found, "quiet", False))
 
 
 def tiltfile(given: str) -> str:

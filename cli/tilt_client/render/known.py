@@ -35,9 +35,14 @@ class Known:
         return sorted(enabled, key=lambda r: (r.order, r.name))
 
     @property
+    def all(self) -> list[pb.Resource]:
+        """Also those that take no part, in the Tiltfile's order."""
+        return sorted(self._resources.values(), key=lambda r: (r.order, r.name))
+
+    @property
     def counted(self) -> list[pb.Resource]:
         """Those that the verdict is about: not what nobody has asked to start."""
-        return [r for r in self.resources if not _asleep(r)]
+        return [r for r in self.resources if not self.asleep(r)]
 
     @property
     def failed(self) -> list[str]:
@@ -49,6 +54,12 @@ class Known:
             for r in self.counted
             if r.verdict == pb.VERDICT_FAILED or (r.name in blamed and not _well(r))
         ]
+
+    @staticmethod
+    def asleep(resource: pb.Resource) -> bool:
+        """Whether it starts only when somebody asks for it, and nobody has."""
+        untouched = resource.verdict == pb.VERDICT_UNSPECIFIED
+        return not resource.auto_init and (untouched or resource.hold.code == "not-started")
 
     def targets(self, kind: "pb.TargetKind.ValueType") -> Iterator[pb.Target]:
         """Targets of a kind, each once, though several resources may share it."""
@@ -67,8 +78,3 @@ class Known:
 
 def _well(resource: pb.Resource) -> bool:
     return resource.verdict == pb.VERDICT_HEALTHY
-
-
-def _asleep(resource: pb.Resource) -> bool:
-    untouched = resource.verdict == pb.VERDICT_UNSPECIFIED or resource.hold.code == "not-started"
-    return not resource.auto_init and untouched

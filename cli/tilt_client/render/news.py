@@ -13,6 +13,8 @@ from tilt_client.render import style
 from tilt_client.render.known import Known
 from tilt_client.render.style import Tone
 
+_OVER = {pb.TARGET_PHASE_DONE, pb.TARGET_PHASE_FAILED}
+
 
 class Item(NamedTuple):
     """A line about a resource, or (no resource) about the session."""
@@ -57,8 +59,13 @@ class News:
 
     def _source(self, target: pb.Target, done: str) -> Iterator[Item]:
         attempt = target.attempt
-        if target.phase == pb.TARGET_PHASE_DONE and self._first(target.kind, attempt.number):
+        # The cluster has further tries: after it was found, it is looked at.
+        which = target.name if target.kind == pb.TARGET_KIND_CLUSTER else attempt.number
+        if target.phase == pb.TARGET_PHASE_DONE and self._first(target.kind, which):
             yield Item("", f"{done}{_took(attempt)}", Tone.QUIET)
+        failed = attempt.outcome == pb.ATTEMPT_OUTCOME_FAILED
+        if failed and target.phase not in _OVER and self._first(target.kind, _said(attempt)):
+            yield Item("", f"{_said(attempt)}; it is tried again", Tone.WARN)
 
     def _target(self, resource: pb.Resource, target: pb.Target) -> Iterator[Item]:
         attempt = target.attempt
@@ -99,6 +106,10 @@ def place(problem: pb.Problem) -> str:
     if not problem.file:
         return ""
     return ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)]) + ": "
+
+
+def _said(attempt: pb.Attempt) -> str:
+    return f"{place(attempt.problem)}{attempt.problem.message}"
 
 
 def _failing(resource: pb.Resource) -> bool:

@@ -28,14 +28,15 @@ _HINTS = (
 
 
 def lines(known: Known, tails: Tails, look: Style) -> list[str]:
-    """The report of a session that has ended."""
+    """What a session that has ended leaves to tell: failures, then the summary."""
+    return [*failures(known, tails, look), summary(known, look)]
+
+
+def failures(known: Known, tails: Tails, look: Style) -> list[str]:
+    """A block for each failure of a session that has ended, and what it held up."""
     session = known.session
-    if session.outcome == pb.OUTCOME_HEALTHY and session.mode == pb.MODE_DOWN:
-        return [look.paint(Tone.GOOD, f"✔ {_removed(session)} in {_elapsed(session)}")]
-    if session.outcome == pb.OUTCOME_HEALTHY:
-        return [look.paint(Tone.GOOD, _success(known))]
     out: list[str] = []
-    if session.outcome != pb.OUTCOME_CANCELLED:
+    if session.outcome not in {pb.OUTCOME_HEALTHY, pb.OUTCOME_CANCELLED}:
         report = _Report(known, tails, look)
         out += report.failures()
         out += report.problems()
@@ -46,7 +47,17 @@ def lines(known: Known, tails: Tails, look: Style) -> list[str]:
         if session.cancelled:
             told = [f"{cut.work} {cut.name}" for cut in session.cancelled]
             out.append(f"cancelled: {style.some(told, _CANCELLED)}")
-    return [*out, _summary(known, look)]
+    return out
+
+
+def summary(known: Known, look: Style = style.Style()) -> str:  # noqa: B008 - it is a value
+    """How a session ended, in one line."""
+    session = known.session
+    if session.outcome == pb.OUTCOME_HEALTHY and session.mode == pb.MODE_DOWN:
+        return look.paint(Tone.GOOD, f"✔ {_removed(session)} in {_elapsed(session)}")
+    if session.outcome == pb.OUTCOME_HEALTHY:
+        return look.paint(Tone.GOOD, _success(known))
+    return _summary(known, look)
 
 
 def failure(resource: pb.Resource, tails: Tails, look: Style) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tilt_api.v1 import tilt_pb2 as pb
-from tilt_client.render import report, style, waiting
+from tilt_client.render import report, style, times, waiting
 from tilt_client.render.known import Known
 from tilt_client.render.news import Item, News
 from tilt_client.render.style import Style, Tone
@@ -62,14 +62,24 @@ class Screen:
     Args:
         follow: nobody waits for an end: tell each failure when it happens (`up`).
         now: the session's start, seconds since the epoch.
+        quiet: print only failures and the summary.
     """
 
-    def __init__(self, look: Style, shown: Filter, now: float, *, follow: bool = False) -> None:
-        self._look, self._filter, self._follow = look, shown, follow
-        self.known = Known()
-        self._news, self._tails = News(), Tails()
+    def __init__(
+        self,
+        look: Style,
+        shown: Filter,
+        now: float,
+        *,
+        follow: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self._look, self._filter, self._follow, self._quiet = look, shown, follow, quiet
+        self.known, self.tails = Known(), Tails()
+        self._news = News()
         self._spoke = now
         self._failed: dict[str, str] = {}
+        self._broken: dict[str, bytes] = {}
         self._width = 0
         self._unknown = shown.resources
 
@@ -78,8 +88,10 @@ class Screen:
         self.known.learn(answer)
         self._width = style.width(r.name for r in self.known.resources)
         out = [self._item(item) for item in self._news.items(answer, self.known, now)]
+        out = [] if self._quiet else out
         out += self._misspelt()
         if self._follow:
+            out += self._sources()
             for resource in answer.resources:
                 out += self._failure(resource)
         if out:
@@ -89,10 +101,10 @@ class Screen:
     def logged(self, lines: Iterable[pb.LogLine], dropped: int = 0) -> list[str]:
         """Log lines as they are shown."""
         lost = f"({style.count(dropped, 'log line')} dropped: they came too fast)"
-        out = [lost] if dropped else []
+        out = [lost] if dropped and not self._quiet else []
         for line in lines:
-            self._tails.add(line)
-            if self._filter.shows(line):
+            self.tails.add(line)
+            if self._filter.shows(line) and not self._quiet:
                 text = self._look.log_text(line.text)
                 tone = _TONES.get(line.level, Tone.PLAIN)
                 out.append(self._prefixed(_speaker(line), self._look.paint(tone, text)))
@@ -100,7 +112,9 @@ class Screen:
 
     def silence(self, now: float) -> float:
         """Seconds from now at which `waited` has to be called; infinite after the end."""
-        return math.inf if self.known.ended else max(self._spoke + SILENCE - now, 0.0)
+        return (
+            math.inf if self.known.ended or self._quiet else max(self._spoke + SILENCE - now, 0.0)
+        )
 
     def waited(self, now: float) -> list[str]:
         """What the session is waiting for, if it has been silent for so long."""
@@ -111,8 +125,12 @@ class Screen:
         return [self._look.paint(Tone.QUIET, text)] if text else []
 
     def report(self) -> list[str]:
-        """How it ended."""
-        return report.lines(self.known, self._tails, self._look)
+        """How it ended: the times of the resources, the failures, the summary."""
+        took: list[str] = []
+        if not self._quiet and not self._follow and self.known.session.mode != pb.MODE_DOWN:
+            table = times.table(self.known.counted, self.known.session.started_at)
+            took = [self._look.paint(Tone.QUIET, text) for text in table]
+        return took + report.lines(self.known, self.tails, self._look)
 
     def _misspelt(self) -> list[str]:
         """Names in the filter that no resource has, once the Tiltfile has told which there are."""
@@ -129,6 +147,18 @@ class Screen:
         text = self._look.paint(item.tone, item.text)
         return self._prefixed(item.resource, text) if item.resource else text
 
+    def _sources(self) -> list[str]:
+        """The blocks of a Tiltfile that can't be read and of a cluster that is not found."""
+        out: list[str] = []
+        session = self.known.session
+        for source, target in (("tiltfile", session.tiltfile), ("cluster", session.cluster)):
+            failed = target.phase == pb.TARGET_PHASE_FAILED and not self.known.ended
+            why = target.attempt.problem.SerializeToString() if failed else b""
+            if why and self._broken.get(source) != why:
+                out += report.problem(target.attempt.problem, self._look)
+            self._broken[source] = why
+        return out
+
     def _failure(self, resource: pb.Resource) -> list[str]:
         """The block of a resource that has failed; again only after it failed in another way."""
         if resource.verdict != pb.VERDICT_FAILED or not resource.enabled:
@@ -138,7 +168,7 @@ class Screen:
         if self._failed.get(resource.name) == why:
             return []
         self._failed[resource.name] = why
-        return report.failure(resource, self._tails, self._look)
+        return report.failure(resource, self.tails, self._look)
 
 
 def _speaker(line: pb.LogLine) -> str:

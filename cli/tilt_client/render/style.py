@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -67,6 +67,19 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
+    """Rows as a table; `right`: all columns but the first are aligned as numbers are."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    out: list[str] = []
+    for row in rows:
+        cells = [
+            f"{cell:>{wide}}" if right and at else f"{cell:<{wide}}"
+            for at, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        ]
+        out.append("  ".join(cells).rstrip())
+    return out
 
 
 def count(number: int, noun: str) -> str:
