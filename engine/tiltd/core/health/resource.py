@@ -116,7 +116,7 @@ def absent(missing: ObjectRef, scope: Scope) -> Finding:
 def unselected(name: str, scope: Scope) -> Finding:
     """A resource whose pods only selectors choose, and none is there that they choose."""
     subject = (ObjectRef("Resource", "", name),)
-    message = "no pod has the labels of its extra_pod_selectors (yet)"
+    message = "no pod that no other resource owns has the labels of its extra_pod_selectors (yet)"
     finding = Finding(Verdict.PROGRESSING, "pods.none", subject, message=message)
     return budgets.by_deadline(finding, scope)
 
