@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tilt_client import durations
+from tilt_client import durations, reuse
 from tilt_client.complaint import Complaint, Exit
 from tilt_client.outputs import wanted
 
@@ -197,7 +197,7 @@ LINES: Flag = (
 
 _VALUED = frozenset(
     name
-    for names, options in (*SESSION, *OUTPUTS, TIMEOUT, LINES)
+    for names, options in (*SESSION, *OUTPUTS, *reuse.FLAGS, TIMEOUT, LINES)
     if options.get("action") != "store_true"
     for name in names
 )

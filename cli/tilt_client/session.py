@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tilt_api.client import CallError, Stream
 from tilt_api.v1 import tilt_pb2 as pb
-from tilt_client import connect
+from tilt_client import connect, reuse
 from tilt_client.commands.options import Options
 from tilt_client.complaint import Complaint, Exit
 from tilt_client.connect import Link
@@ -164,7 +164,7 @@ def _started(
 
 
 def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequest:
-    return pb.StartSessionRequest(
+    request = pb.StartSessionRequest(
         tiltfile_path=options.tiltfile,
         args=options.args,
         mode=mode,
@@ -183,6 +183,7 @@ def _request(options: Options, mode: "pb.Mode.ValueType") -> pb.StartSessionRequ
         keep_going=options.keep_going,
         delete_namespaces=options.delete_namespaces,
     )
+    return reuse.ask(request, options.reuse)
 
 
 def environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tilt_client import arguments, running
+from tilt_client import arguments, reuse, running
 from tilt_client.commands import options
 from tilt_client.spawn import Start
 
@@ -19,7 +19,8 @@ unless --down is given."""
 def run(argv: Sequence[str]) -> int:
     """Run a session that ends with a verdict; the exit code."""
     parser = arguments.Parser("ci", _SUMMARY, epilog=_CODES)
-    extra = (arguments.KEEP_GOING, arguments.DOWN, arguments.DELETE_NAMESPACES)
+    removal = (arguments.KEEP_GOING, arguments.DOWN, arguments.DELETE_NAMESPACES)
+    extra = (*removal, *reuse.FLAGS, reuse.NO_DRIFT)
     arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.OUTPUTS, *arguments.SESSION)
     found = options.read(arguments.parse(parser, argv))
     return running.run(found, Start("ci", passing=True))

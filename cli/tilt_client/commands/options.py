@@ -7,6 +7,8 @@ from typing import NamedTuple
 from tilt_client.complaint import Complaint, Exit
 from tilt_client.outputs import wanted
 from tilt_client.outputs.wanted import Wanted
+from tilt_client.reuse import Reuse
+from tilt_client.reuse import read as reused
 
 
 class Options(NamedTuple):
@@ -15,6 +17,7 @@ class Options(NamedTuple):
     Args:
         down: remove afterwards what was applied.
         delete_namespaces: when removing, Namespaces too.
+        reuse: what is taken over from earlier sessions.
         outputs: what to write besides.
     """
 
@@ -34,6 +37,7 @@ class Options(NamedTuple):
     keep_going: bool = False
     down: bool = False
     delete_namespaces: bool = False
+    reuse: Reuse = Reuse()
     outputs: Wanted = Wanted()
 
 
@@ -61,6 +65,7 @@ def read(found: argparse.Namespace) -> Options:
         keep_going=getattr(found, "keep_going", False),
         down=getattr(found, "down", False),
         delete_namespaces=getattr(found, "delete_namespaces", False),
+        reuse=reused(found),
         outputs=_outputs(found),
     )
 
