@@ -60,6 +60,7 @@ async def test_a_service_that_ends_badly_ends_the_run_at_once() -> None:
         assert ended.problems[0].message == "db has ended, exit code 1"
         assert ended.problems[0].rule == "compose.exited"
         assert ended.at - EPOCH < 2
+        assert "db is exited" in w.text("db"), "what it printed is read before the verdict"
 
 
 async def test_a_job_is_done_and_its_server_waits_for_it() -> None:

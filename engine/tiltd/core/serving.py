@@ -23,18 +23,18 @@ def started(before: ServiceUp | None, event: ServiceStarted) -> ServiceUp:
         key=event.key,
         generation=event.generation,
         at=event.at,
-        containers=event.containers,
+        made=len(event.containers),
         baselines=baselines,
-        unhealthy_since=_unhealthy(since, event.containers, event.at),
+        unhealthy_since=since,
     )
 
 
 def seen(before: ServiceUp, event: ServiceSeen) -> ServiceUp | None:
     """The service after one more look; None if all its containers have been removed."""
-    if before.containers and not event.containers:
+    if before.made and not event.containers:
         return None
     unhealthy = _unhealthy(before.unhealthy_since, event.containers, event.at)
-    return replace(before, containers=event.containers, unhealthy_since=unhealthy)
+    return replace(before, seen=True, containers=event.containers, unhealthy_since=unhealthy)
 
 
 def _unhealthy(

@@ -255,6 +255,9 @@ class ServiceUp:
         key: of the service and all that it depends on.
         generation: of the resource at that time.
         at: when it was brought up.
+        made: how many containers it had then.
+        seen: a look has shown `containers`; until then nothing is known of them, and the logs of
+            those that have ended by now are not being read yet.
         containers: in the order of their names.
         baselines: by container, the restarts that are older than this session.
         unhealthy_since: by container, when its healthcheck was first seen to have failed.
@@ -263,7 +266,9 @@ class ServiceUp:
     key: str
     generation: int
     at: float
-    containers: tuple[ServiceContainer, ...]
+    made: int = 0
+    seen: bool = False
+    containers: tuple[ServiceContainer, ...] = ()
     baselines: Mapping[str, int] = field(default_factory=dict[str, int])
     unhealthy_since: Mapping[str, float] = field(default_factory=dict[str, float])
 

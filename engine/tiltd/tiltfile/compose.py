@@ -97,7 +97,7 @@ def image_names(service: JSON, name: str, project: str) -> tuple[str, ...]:
 
 
 def ports(service: JSON) -> tuple[int, ...]:
-    """The ports of this machine that a service publishes; ranges are left out, as in Tilt."""
+    """The ports of this machine that a service publishes."""
     published = (str(row.get("published") or "") for row in podspec.rows(service.get("ports")))
     return tuple(dict.fromkeys(int(p) for p in published if p.isdecimal() and int(p)))
 

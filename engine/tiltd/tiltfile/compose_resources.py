@@ -26,6 +26,7 @@ def resources(reading: Reading, built: Mapping[ImageName, Image]) -> list[Resour
             "default_registry() does not go with docker_compose(): its services run in the "
             "Docker Engine that builds the images",
             hint="call one of them only, for example by config.tilt_subcommand or an argument",
+            place=next(iter(services)).place,
         )
     for service in services:
         for name, local in reading.locals.items():

@@ -18,7 +18,7 @@ SERVICE = Service("db")
 
 
 def up(*containers: ServiceContainer, at: float = NOW - 60) -> ServiceUp:
-    return ServiceUp("key", 1, at, containers)
+    return ServiceUp("key", 1, at, len(containers), seen=True, containers=containers)
 
 
 def judge(
@@ -189,6 +189,11 @@ def test_a_service_without_containers_waits_unless_it_is_to_have_none() -> None:
     assert (found.verdict, found.rule) == (Verdict.PROGRESSING, "compose.gone")
     (found,) = compose.assess(replace(SERVICE, replicas=0), up(), LIMITS, NOW)
     assert (found.verdict, found.rule) == (Verdict.HEALTHY, "compose.none")
+
+
+def test_a_service_that_nobody_has_seen_yet_has_no_verdict() -> None:
+    (found,) = compose.assess(SERVICE, ServiceUp("key", 1, NOW, 1), LIMITS, NOW)
+    assert (found.verdict, found.rule) == (Verdict.PROGRESSING, "compose.starting")
 
 
 def test_a_service_that_was_not_brought_up_is_pending() -> None:

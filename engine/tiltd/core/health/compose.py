@@ -56,6 +56,9 @@ def assess(service: Service, up: ServiceUp | None, limits: Limits, now: float) -
     if up is None:
         message = f"{service.name} has not been brought up yet"
         return [Finding(Verdict.PROGRESSING, PENDING, (subject,), message=message)]
+    if not up.seen:
+        message = f"{service.name} is up; waiting to see it run"
+        return [Finding(Verdict.PROGRESSING, "compose.starting", (subject,), message=message)]
     if not up.containers:
         if service.replicas == 0:
             message = f"{service.name} is to have no container, and has none"
