@@ -79,6 +79,11 @@ class TiltStub:
                 request_serializer=tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.SerializeToString,
                 response_deserializer=tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.FromString,
                 _registered_method=True)
+        self.Load = channel.unary_unary(
+                '/tilt_api.v1.Tilt/Load',
+                request_serializer=tilt__api_dot_v1_dot_tilt__pb2.LoadRequest.SerializeToString,
+                response_deserializer=tilt__api_dot_v1_dot_tilt__pb2.LoadResponse.FromString,
+                _registered_method=True)
         self.Shutdown = channel.unary_unary(
                 '/tilt_api.v1.Tilt/Shutdown',
                 request_serializer=tilt__api_dot_v1_dot_tilt__pb2.ShutdownRequest.SerializeToString,
@@ -155,6 +160,14 @@ class TiltServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Load(self, request, context):
+        """Reads a Tiltfile, also beside a session, and asks neither cluster nor engine nor registry.
+        FAILED_PRECONDITION: it is wrong (Problem).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Shutdown(self, request, context):
         """Stops the daemon, after ending its session.
         """
@@ -209,6 +222,11 @@ def add_TiltServicer_to_server(servicer, server):
                     servicer.Plan,
                     request_deserializer=tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.FromString,
                     response_serializer=tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.SerializeToString,
+            ),
+            'Load': grpc.unary_unary_rpc_method_handler(
+                    servicer.Load,
+                    request_deserializer=tilt__api_dot_v1_dot_tilt__pb2.LoadRequest.FromString,
+                    response_serializer=tilt__api_dot_v1_dot_tilt__pb2.LoadResponse.SerializeToString,
             ),
             'Shutdown': grpc.unary_unary_rpc_method_handler(
                     servicer.Shutdown,
@@ -459,6 +477,33 @@ class Tilt:
             '/tilt_api.v1.Tilt/Plan',
             tilt__api_dot_v1_dot_tilt__pb2.PlanRequest.SerializeToString,
             tilt__api_dot_v1_dot_tilt__pb2.PlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Load(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tilt_api.v1.Tilt/Load',
+            tilt__api_dot_v1_dot_tilt__pb2.LoadRequest.SerializeToString,
+            tilt__api_dot_v1_dot_tilt__pb2.LoadResponse.FromString,
             options,
             channel_credentials,
             insecure,

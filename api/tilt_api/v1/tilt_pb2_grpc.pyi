@@ -63,6 +63,10 @@ class TiltStub:
     """What a `ci` would do, and why, without doing it; also beside a running session.
     FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
     """
+    Load: _grpc.UnaryUnaryMultiCallable[_tilt_pb2.LoadRequest, _tilt_pb2.LoadResponse]
+    """Reads a Tiltfile, also beside a session, and asks neither cluster nor engine nor registry.
+    FAILED_PRECONDITION: it is wrong (Problem).
+    """
     Shutdown: _grpc.UnaryUnaryMultiCallable[_tilt_pb2.ShutdownRequest, _tilt_pb2.ShutdownResponse]
     """Stops the daemon, after ending its session."""
 
@@ -92,6 +96,10 @@ class TiltAsyncStub(TiltStub):
     Plan: _aio.UnaryUnaryMultiCallable[_tilt_pb2.PlanRequest, _tilt_pb2.PlanResponse]  # type: ignore[assignment]
     """What a `ci` would do, and why, without doing it; also beside a running session.
     FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+    """
+    Load: _aio.UnaryUnaryMultiCallable[_tilt_pb2.LoadRequest, _tilt_pb2.LoadResponse]  # type: ignore[assignment]
+    """Reads a Tiltfile, also beside a session, and asks neither cluster nor engine nor registry.
+    FAILED_PRECONDITION: it is wrong (Problem).
     """
     Shutdown: _aio.UnaryUnaryMultiCallable[_tilt_pb2.ShutdownRequest, _tilt_pb2.ShutdownResponse]  # type: ignore[assignment]
     """Stops the daemon, after ending its session."""
@@ -173,6 +181,16 @@ class TiltServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tilt_pb2.PlanResponse, _abc.Awaitable[_tilt_pb2.PlanResponse]]:
         """What a `ci` would do, and why, without doing it; also beside a running session.
         FAILED_PRECONDITION: the Tiltfile is wrong, or something can't be read or reached (Problem).
+        """
+
+    @_abc_1.abstractmethod
+    def Load(
+        self,
+        request: _tilt_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tilt_pb2.LoadResponse, _abc.Awaitable[_tilt_pb2.LoadResponse]]:
+        """Reads a Tiltfile, also beside a session, and asks neither cluster nor engine nor registry.
+        FAILED_PRECONDITION: it is wrong (Problem).
         """
 
     @_abc_1.abstractmethod
