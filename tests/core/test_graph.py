@@ -1,5 +1,6 @@
 """The graph of a project: no circles, and nothing dropped but advice."""
 
+import time
 from random import Random
 
 import networkx as nx
@@ -79,3 +80,26 @@ def test_what_is_not_active_is_waited_for_but_not_needed() -> None:
     web = build.local("web", "web", deps=["db"])
     graph = graphs.build(build.project(db, web), "default")
     assert graphs.needed(graph, [ResourceName("web")]) == {"resource/web", "command/web"}
+
+
+def test_advice_against_the_users_own_order_is_dropped_without_looking_at_all_for_each() -> None:
+    """One circle after the other in the whole graph took 30 s here."""
+    count = 1000
+    mounts = [
+        {"volumes": [{"name": "v", "configMap": {"name": f"c{i - 1}"}}]} for i in range(count)
+    ]
+    resources = [
+        build.kubernetes(
+            f"r{i}",
+            build.config_map(f"c{i}"),
+            build.deployment(f"d{i}", spec=mounts[i]),
+            deps=[f"r{i + 1}"] if i + 1 < count else [],
+        )
+        for i in range(count)
+    ]
+    began = time.process_time()
+    made = graphs.build(build.project(*resources), "default")
+    assert time.process_time() - began < 5
+    first = made.dependencies[object_node(made.objects_of[ResourceName("r5")][1])]
+    assert resource_node(ResourceName("r6")) in first
+    assert not any("ConfigMap" in name for name in first), "c4 comes after r5"

@@ -1,5 +1,7 @@
 """From a manifest to the object that is sent: which images go where."""
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -114,3 +116,14 @@ def test_equal_manifests_have_equal_keys_and_others_other_ones() -> None:
 )
 def test_a_project_is_labelled_by_its_folder(path: str, label: str) -> None:
     assert inject.project_label(path) == label
+
+
+def test_a_rendering_is_remembered_as_long_as_its_manifest_lives() -> None:
+    manifest = build.config_map("c", a="1")
+    first = inject.render(manifest, (), "shop")
+    assert inject.render(manifest, (), "shop") is first
+    assert inject.render(manifest, (), "other").key != first.key
+    gone = weakref.ref(manifest)
+    del manifest
+    gc.collect()
+    assert gone() is None, "what a reload drops is not kept"

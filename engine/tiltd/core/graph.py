@@ -11,7 +11,7 @@ event loop and beside the reading of the cluster.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from tiltd.core import order
@@ -224,7 +224,7 @@ def _parts(resource: desired.Resource) -> list[NodeName]:
             return command + ([serve_node(resource.name)] if serve is not None else [])
 
 
-def _digraph(nodes: Mapping[NodeName, Node], edges: Iterable[Edge]) -> "nx.DiGraph[NodeName]":
+def _digraph(nodes: Collection[NodeName], edges: Iterable[Edge]) -> "nx.DiGraph[NodeName]":
     import networkx as nx  # noqa: PLC0415 - see the module
 
     digraph: nx.DiGraph[NodeName] = nx.DiGraph()
@@ -234,25 +234,59 @@ def _digraph(nodes: Mapping[NodeName, Node], edges: Iterable[Edge]) -> "nx.DiGra
 
 
 def _circle(digraph: "nx.DiGraph[NodeName]") -> tuple[NodeName, ...]:
+    """A circle, if there is one; looked for in a knot only, since without one it takes long."""
     import networkx as nx  # noqa: PLC0415 - see the module
 
-    try:
-        found = cast("list[Edge]", nx.find_cycle(digraph))  # pyright: ignore[reportUnknownMemberType] - its stub names no return type
-    except nx.NetworkXNoCycle:
-        return ()
-    return (*(edge[0] for edge in found), found[0][0])
+    for knot in _knots(digraph):
+        found = cast("list[Edge]", nx.find_cycle(knot))  # pyright: ignore[reportUnknownMemberType] - its stub names no return type
+        return (*(edge[0] for edge in found), found[0][0])
+    loop = next(iter(nx.nodes_with_selfloops(digraph)), None)
+    return () if loop is None else (loop, loop)
 
 
 def _add_advice(digraph: "nx.DiGraph[NodeName]", advised: Iterable[Edge]) -> None:
-    """Add edges that the user's own do not contradict, one circle at a time."""
-    added = [e for e in dict.fromkeys(advised) if not digraph.has_edge(*e)]
+    """Add edges that neither the user's own contradict nor, one circle at a time, one another.
+
+    Circles can only lie within knots (strongly connected components), so each is looked at alone:
+    to look for one circle after the other in the whole graph takes quadratic time.
+    """
+    added = dict.fromkeys(e for e in advised if e[0] != e[1] and not digraph.has_edge(*e))
     digraph.add_edges_from(added)
-    removable = set(added)
-    while circle := _circle(digraph):
-        steps = itertools.pairwise(circle)
-        culprit = next(step for step in steps if step in removable)
+    for knot in _knots(digraph):
+        digraph.remove_edges_from(_contradicted(knot, added))
+    todo = _knots(digraph)
+    while todo:
+        knot = todo.pop()
+        culprit = next(step for step in itertools.pairwise(_circle(knot)) if step in added)
         digraph.remove_edge(*culprit)
-        removable.discard(culprit)
+        knot.remove_edge(*culprit)
+        todo += _knots(knot)
+
+
+def _knots(digraph: "nx.DiGraph[NodeName]") -> "list[nx.DiGraph[NodeName]]":
+    """Each as a graph of its own, in an order that is the same in every run."""
+    import networkx as nx  # noqa: PLC0415 - see the module
+
+    found = [sorted(knot) for knot in nx.strongly_connected_components(digraph) if len(knot) > 1]
+    return [_digraph(dict.fromkeys(knot), digraph.edges(knot)) for knot in sorted(found)]
+
+
+def _contradicted(knot: "nx.DiGraph[NodeName]", added: Collection[Edge]) -> list[Edge]:
+    """The added edges of a knot whose ends the user's own edges join the other way round."""
+    own = _digraph(knot.nodes, (e for e in knot.edges if e not in added))
+    bits = {node: 1 << place for place, node in enumerate(own)}
+    below: dict[NodeName, int] = {}
+    for node in reversed(_sorted(own)):
+        below[node] = bits[node]
+        for after in own.successors(node):
+            below[node] |= below[after]
+    return [(a, b) for a, b in knot.edges if (a, b) in added and below[b] & bits[a]]
+
+
+def _sorted(digraph: "nx.DiGraph[NodeName]") -> list[NodeName]:
+    import networkx as nx  # noqa: PLC0415 - see the module
+
+    return list(nx.topological_sort(digraph))
 
 
 def active(project: desired.Project, triggered: Iterable[ResourceName]) -> frozenset[ResourceName]:

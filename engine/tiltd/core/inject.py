@@ -11,8 +11,9 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from tiltd.core import jsonpath, keys, podspec, reference
 from tiltd.model.desired import JSON, Image, ImagePath, Manifest
@@ -38,15 +39,29 @@ def project_label(tiltfile: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", folder)[:63].strip("-._") or "project"
 
 
-@lru_cache(maxsize=16384)
-def render(manifest: Manifest, placements: tuple[tuple[Image, str], ...], label: str) -> Rendered:
-    """The object to send; remembered, as a manifest never changes and is compared by identity.
+Placed = tuple[tuple[Image, str], ...]
+
+_newest: WeakKeyDictionary[Manifest, tuple[Placed, str, Rendered]] = WeakKeyDictionary()
+"""The newest rendering of each manifest; it goes with the manifest, when a reload drops that."""
+
+
+def render(manifest: Manifest, placements: Placed, label: str) -> Rendered:
+    """The object to send; remembered, as a manifest never changes.
 
     Args:
         manifest: as the Tiltfile gives it.
         placements: its images, each with the reference to put in.
         label: the value of the project's label.
     """
+    known = _newest.get(manifest)
+    if known is not None and known[:2] == (placements, label):
+        return known[2]
+    rendered = _render(manifest, placements, label)
+    _newest[manifest] = (placements, label, rendered)
+    return rendered
+
+
+def _render(manifest: Manifest, placements: Placed, label: str) -> Rendered:
     body = _copy(manifest.body)
     if placements:
         _place(body, manifest, _Placements(placements))

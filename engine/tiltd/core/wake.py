@@ -83,12 +83,13 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return _below(new, resource_node(name)) if first else (resource_node(name),)
         case events.ClusterChanged():
             return _changed(old, new)
+        case events.Connected() | events.Looked():
+            # No verdict speaks of the cluster before anything was applied to it.
+            return (n for n in everyone(new) if _down(new) or not n.startswith("resource/"))
         case (
             events.SessionStarted()
             | events.SessionEnded()
             | events.TiltfileLoaded()
-            | events.Connected()
-            | events.Looked()
             | events.FilesChanged()
             | events.Triggered()
         ):

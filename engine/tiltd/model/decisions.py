@@ -16,9 +16,16 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """No work in the outside world: this follows from what is known already."""
+    """No work in the outside world: this follows from what is known already.
+
+    With it in the state the node has what it needs: only another event, or time, changes that.
+
+    Args:
+        until: look again at this time.
+    """
 
     event: Event
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class ImagePath:
     tag_field: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Manifest:
     """A Kubernetes object as the Tiltfile gives it, before its images are injected.
 

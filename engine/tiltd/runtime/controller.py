@@ -173,15 +173,20 @@ class Controller:
                 running.cancel()
             return
         match decision:
-            case Record(event=event):
+            case Record(event=event, until=until):
                 self._store.dispatch(event)
+                self._queue.drop(name)  # to weigh what it has just said would be for nothing
+                self._look_again(name, until)
             case Hold(until=until) | Done(until=until):
-                if until is not None:
-                    self._queue.add_at(name, self._clock.loop_time(until))
+                self._look_again(name, until)
             case Act(action=action):
                 self._start(name, action, group)
             case _:
                 assert_never(decision)
+
+    def _look_again(self, name: NodeName, until: float | None) -> None:
+        if until is not None:
+            self._queue.add_at(name, self._clock.loop_time(until))
 
     @staticmethod
     def _still_wanted(running: _Running, decision: Decision) -> bool:

@@ -1,7 +1,7 @@
 """A queue of names, each in it at most once, some with a time to come."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 
 from tiltd.model.names import NodeName
 
@@ -10,16 +10,14 @@ class WorkQueue:
     """Names come out in the order in which they went in."""
 
     def __init__(self) -> None:
-        self._ready: deque[NodeName] = deque()
-        self._queued: set[NodeName] = set()
+        self._ready: OrderedDict[NodeName, None] = OrderedDict()
         self._timers: dict[NodeName, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
 
     def add(self, name: NodeName) -> None:
         """Put `name` in, unless it is there."""
-        if name not in self._queued:
-            self._queued.add(name)
-            self._ready.append(name)
+        if name not in self._ready:
+            self._ready[name] = None
             self._wake.set()
 
     def add_at(self, name: NodeName, when: float) -> None:
@@ -31,14 +29,16 @@ class WorkQueue:
             timer.cancel()
         self._timers[name] = asyncio.get_running_loop().call_at(when, self._due, name)
 
+    def drop(self, name: NodeName) -> None:
+        """Take `name` out, if it is there; what was promised for later stands."""
+        self._ready.pop(name, None)
+
     async def get(self) -> NodeName:
         """Wait for the next name."""
         while not self._ready:
             self._wake.clear()
             await self._wake.wait()
-        name = self._ready.popleft()
-        self._queued.discard(name)
-        return name
+        return self._ready.popitem(last=False)[0]
 
     def close(self) -> None:
         """Forget all promises."""

@@ -18,7 +18,7 @@ def reconcile(resource: Resource, s: State, now: float) -> Decision:
     known = s.resources[resource.name]
     health = judge.judge(s, resource.name, now)
     if not known.judged or health != known.health:
-        return Record(HealthJudged(resource.name, health, now))
+        return Record(HealthJudged(resource.name, health, now), health.until)
     if health.verdict is Verdict.HEALTHY:
         hold = manual.hold((resource.name,), s)
         return replace(hold, until=health.until) if hold else Done(until=health.until)
