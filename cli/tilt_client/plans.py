@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tilt_client import arguments, connect, terminal
 from tilt_client.arguments import Flag
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 900.0
 """Seconds; a Tiltfile may run programs that take long."""
 
+_FORMAT = "tiltd-plan-1"
 _SHARED = {"--namespace", "--no-color"}
 FLAGS: tuple[Flag, ...] = (
     arguments.FILE,
@@ -88,6 +89,56 @@ def _refusal(problem: "pb.Problem", message: str) -> Complaint:
 def _placed(problem: "pb.Problem") -> str:
     place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
     return f"{place}: {problem.message}" if problem.file else problem.message
+
+
+def save(answer: "pb.PlanResponse", path: str) -> None:
+    """Write what a plan promises.
+
+    Raises:
+        Complaint: the file can't be written.
+    """
+    from tilt_client.render import plan  # noqa: PLC0415 - see `connect`
+
+    kept = {"format": _FORMAT, "context": answer.context, "namespace": answer.namespace}
+    text = json.dumps({**kept, "nodes": plan.essence(answer)}, indent=2, ensure_ascii=False)
+    try:
+        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - as elsewhere
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise Complaint(f"can't write {path}: {error.strerror}") from error
+
+
+def verify(found: argparse.Namespace, path: str) -> None:
+    """Look again, and make sure that what would be done is what was planned.
+
+    Raises:
+        Complaint: something has moved, or the file holds no plan.
+    """
+    kept = _kept(path)
+    answer = ask(found, offline=False)
+    from tilt_client.render import plan  # noqa: PLC0415 - see `connect`
+
+    where = {"context": answer.context, "namespace": answer.namespace}
+    elsewhere = [f"{name} is {now}" for name, now in where.items() if kept.get(name) != now]
+    moved = elsewhere or plan.moved(kept["nodes"], plan.essence(answer))
+    if moved:
+        hint = "look at what is to be done now: tilt-client plan"
+        raise Complaint(f"something has moved since {path} was made", hint, "\n".join(moved))
+
+
+def _kept(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as elsewhere
+            kept = json.load(file)
+    except OSError as error:
+        raise Complaint(f"can't read {path}: {error.strerror}", code=Exit.USAGE) from error
+    except ValueError:
+        kept = None
+    found = cast("dict[str, Any]", kept) if isinstance(kept, dict) else {}
+    if found.get("format") != _FORMAT:
+        hint = "make one: tilt-client plan --out FILE"
+        raise Complaint(f"{path} holds no plan", hint, code=Exit.USAGE)
+    return found
 
 
 def matching(answer: "pb.PlanResponse", text: str) -> "list[pb.PlannedNode]":

@@ -103,6 +103,25 @@ def test_data_keeps_values_and_leaves_out_what_is_not_known() -> None:
     json.dumps(found)
 
 
+def test_a_plan_is_kept_as_what_it_promises() -> None:
+    kept = plan.essence(answer())
+    assert kept.keys() == {"image/web", WEB}
+    assert json.loads(json.dumps(kept)) == kept
+    assert plan.moved(kept, kept) == []
+
+
+def test_what_moved_since_a_plan_is_told_by_node() -> None:
+    kept, now = plan.essence(answer()), plan.essence(answer())
+    now[WEB] = {**now[WEB], "changes": []}
+    now["object//ConfigMap//new"] = {"step": "create", "key": "", "changes": []}
+    del now["image/web"]
+    assert plan.moved(kept, now) == [
+        "image/web: build was planned, now it would be nothing",
+        f"{WEB}: change, but not as planned",
+        "object//ConfigMap//new: nothing was planned, now it would be create",
+    ]
+
+
 def test_reasons_tell_old_and_new() -> None:
     assert keys.reasons(answer().nodes[:1]) == [
         "image/web: build: changed: files (~ a)",
@@ -184,6 +203,33 @@ def test_offline_keys_and_reasons_need_no_cluster(real: Place) -> None:
     assert done.stdout.startswith("object//Pod//web: unknown: never applied from here")
     assert done.stderr == "hello\n"
     assert real.run("plan", "--offline", "--exit-code").returncode == 2
+
+
+def test_ci_does_what_was_planned_or_nothing(real: Place) -> None:
+    tiltfile(real, "local_resource('a', 'touch done')")
+    assert real.run("plan", "--out", "p.json").returncode == 0
+    done = real.run("ci", "--plan", "p.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = json.loads((real.project / "p.json").read_text())
+    (real.project / "p.json").write_text(
+        json.dumps({**kept, "nodes": {"image/gone": {"step": "build", "key": "", "changes": []}}})
+    )
+    (real.project / "done").unlink()
+    refused = real.run("ci", "--plan", "p.json")
+    assert refused.returncode == 1
+    assert "something has moved since p.json was made" in refused.stderr
+    assert "image/gone: build was planned, now it would be nothing" in refused.stderr
+    assert not (real.project / "done").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "nonsense"])
+def test_what_is_no_plan_is_refused(real: Place, text: str) -> None:
+    (real.project / "p.json").write_text(text)
+    done = real.run("ci", "--plan", "p.json")
+    assert done.returncode == 2
+    assert "p.json holds no plan" in done.stderr
+    assert real.run("ci", "--plan", "none.json").returncode == 2
+    assert real.run("ci", "--plan", "p.json", "--rebuild", "a").returncode == 2
 
 
 def test_without_a_cluster_a_plan_that_needs_one_says_so(real: Place) -> None:

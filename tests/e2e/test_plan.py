@@ -53,9 +53,16 @@ def test_plan_then_ci_then_plan_shows_nothing(
 
     reasons = start(shop, "why", "shop-web", "--offline", *where, env=env).end()
     assert reasons.says("~ index.html")
+    kept = str(tmp_path / "kept.json")
+    assert start(shop, "plan", "--out", kept, *where, env=env).end().code == 0
+    replace(shop / "k8s/config.yaml", "the other shop", "the third shop")
+    refused = start(shop, "ci", "--plan", kept, *where, env=env).end()
+    assert refused.code == 1, refused.out
+    assert refused.says("object//ConfigMap//shop-config: change, but not as planned")
     # No pod is restarted for a changed Secret, so those that run have the old token.
     replace(shop / "k8s/config.yaml", "hush-hush-hush", "not-much-of-a-secret")
-    assert start(shop, "ci", *where, env=env).end().code == 0
+    assert start(shop, "plan", "--out", kept, *where, env=env).end().code == 0
+    assert start(shop, "ci", "--plan", kept, *where, env=env).end().code == 0
     done = start(shop, "plan", "--exit-code", *where, env=env).end()
     assert done.code == 0, done.out
 

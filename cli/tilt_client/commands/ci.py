@@ -1,9 +1,11 @@
 """`tilt-client ci`: does it all start, and stay up?"""
 
+import argparse
 from collections.abc import Sequence
 
 from tilt_client import arguments, reuse, running
 from tilt_client.commands import options
+from tilt_client.complaint import Complaint, Exit
 from tilt_client.spawn import Start
 
 _SUMMARY = """\
@@ -15,12 +17,35 @@ exit codes: 0 healthy; 1 failed; 2 error in the Tiltfile or the command line; 3 
 130 interrupted. An interrupt stops what runs; what is deployed stays, as it does after the verdict
 unless --down is given."""
 
+_PLAN: arguments.Flag = (
+    ("--plan",),
+    {
+        "metavar": "FILE",
+        "default": "",
+        "help": "do what plan --out FILE has promised, or nothing if something has moved since",
+    },
+)
+
 
 def run(argv: Sequence[str]) -> int:
     """Run a session that ends with a verdict; the exit code."""
     parser = arguments.Parser("ci", _SUMMARY, epilog=_CODES)
     removal = (arguments.KEEP_GOING, arguments.DOWN, arguments.DELETE_NAMESPACES)
-    extra = (*removal, *reuse.FLAGS, reuse.NO_DRIFT)
+    extra = (*removal, *reuse.FLAGS, reuse.NO_DRIFT, _PLAN)
     arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.OUTPUTS, *arguments.SESSION)
-    found = options.read(arguments.parse(parser, argv))
+    given = arguments.parse(parser, argv)
+    found = options.read(given)
+    if given.plan:
+        _verify(given, found)
     return running.run(found, Start("ci", passing=True))
+
+
+def _verify(given: argparse.Namespace, found: options.Options) -> None:
+    """Make sure that this run will do what was planned."""
+    from tilt_client import plans  # noqa: PLC0415 - few runs need it
+
+    wanted = found.reuse
+    if wanted.rebuild or wanted.no_prune or wanted.cache != "write":
+        message = "a plan knows nothing of --rebuild, --cache and --no-prune"
+        raise Complaint(message, "leave them out, or --plan", code=Exit.USAGE)
+    plans.verify(given, given.plan)

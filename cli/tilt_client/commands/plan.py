@@ -14,6 +14,10 @@ each that would be applied. Values of Secrets are masked."""
 _CODES = """\
 exit codes: 0; with --exit-code 2 if something is to be done. 1 error, or the cluster would refuse
 an object; 2 error in the Tiltfile or the command line (1 with --exit-code)."""
+OUT: arguments.Flag = (
+    ("--out",),
+    {"metavar": "FILE", "default": "", "help": "write the plan to a file, for ci --plan FILE"},
+)
 EXIT_CODE: arguments.Flag = (
     ("--exit-code",),
     {"action": "store_true", "help": "exit with 2 if there is something to do, 1 for any error"},
@@ -28,14 +32,19 @@ def run(argv: Sequence[str]) -> int:
 def show(verb: str, summary: str, argv: Sequence[str]) -> int:
     """Print a plan as the verb does; the exit code."""
     parser = arguments.Parser(verb, summary, epilog=_CODES)
-    own = (plans.output("text", "json"), EXIT_CODE, plans.OFFLINE)
+    own = (plans.output("text", "json"), EXIT_CODE, OUT, plans.OFFLINE)
     arguments.add(parser, *own, *plans.FLAGS)
     found = arguments.parse(parser, argv)
+    if found.out and found.offline:
+        hint = "without --offline"
+        raise Complaint("a plan to be kept needs a look at the cluster", hint, code=Exit.USAGE)
     try:
         answer = plans.ask(found, offline=found.offline)
     except Complaint as complaint:
         complaint.code = Exit.FAILED if found.exit_code else complaint.code
         raise
+    if found.out:
+        plans.save(answer, found.out)
     from tilt_client.render import plan  # noqa: PLC0415 - see `connect`
     from tilt_client.render.style import Style  # noqa: PLC0415
 

@@ -107,6 +107,33 @@ def data(answer: pb.PlanResponse) -> dict[str, Any]:
     }
 
 
+def essence(answer: pb.PlanResponse) -> dict[str, Any]:
+    """What a plan promises: what is done, for which keys, to which fields."""
+    return {
+        node.id: {
+            "step": step(node),
+            "key": node.key,
+            "changes": [_change_data(change) for change in node.changes],
+        }
+        for node in changes(answer)
+    }
+
+
+def moved(promised: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """How what would be done now differs from what was promised, by node."""
+    told: list[str] = []
+    for name in dict.fromkeys((*promised, *now)):
+        before, after = promised.get(name), now.get(name)
+        if before == after:
+            continue
+        if before is None or after is None or before["step"] != after["step"]:
+            words = [each["step"] if each else "nothing" for each in (before, after)]
+            told.append(f"{name}: {words[0]} was planned, now it would be {words[1]}")
+        else:
+            told.append(f"{name}: {after['step']}, but not as planned")
+    return told
+
+
 def node_data(node: pb.PlannedNode) -> dict[str, Any]:
     """One node for machines; what is not known is left out."""
     known: dict[str, Any] = {
