@@ -305,12 +305,12 @@ class Composes(Protocol):
         action: ComposeWatch,
         spec: SessionSpec,
         since: float,
-        log: Callable[[str], Log],
+        log: Callable[[ServiceContainer], Log],
         changed: Callable[[tuple[ServiceContainer, ...]], None],
     ) -> None:
         """Tell the service's containers at once, then after each change, until cancelled.
 
-        Their logs are followed too: `log` gives one for a container's name.  Of a container that
+        Their logs are followed too: `log` gives one for a container.  Of a container that
         ran before `since` (seconds since the epoch) only what it prints from then on is told.
         """
         ...

@@ -518,7 +518,8 @@ def test_the_daemons_status_and_log(place: Place) -> None:
 def test_the_doctor_tells_each_finding_in_a_line(place: Place, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, code in (("docker", "[ $1 = buildx ] && exit 1; echo 99.9"), ("kubectl", "exit 1")):
+    docker = "[ $1 = buildx ] && exit 1; [ $1 = compose ] && echo v2 && exit; echo 99.9"
+    for name, code in (("docker", docker), ("kubectl", "exit 1")):
         (programs / name).write_text(f"#!/bin/sh\n{code}\n")
         (programs / name).chmod(0o755)
     place.env["PATH"] = f"{programs}:/usr/bin:/bin"
@@ -528,6 +529,7 @@ def test_the_doctor_tells_each_finding_in_a_line(place: Place, tmp_path: Path) -
     assert f"ok    tilt-client     {VERSION}" in lines
     assert "ok    docker engine   99.9" in lines
     assert "warn  docker buildx   not there" in lines
+    assert "ok    docker compose  v2" in lines
     assert "warn  kubernetes      no answer" in lines
     assert sum(line.startswith("      ") for line in lines) == 2
 
@@ -538,6 +540,7 @@ def test_the_doctor_tells_what_is_missing_without_programs(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     assert doctor.engine().found == f"nothing listens at {tmp_path}/none.sock"
+    assert doctor.compose().found == "not there"
     assert doctor.cluster("").found == "unknown: there is no kubectl to ask"
 
 

@@ -74,7 +74,7 @@ class FakeCompose:
         action: ComposeWatch,
         spec: SessionSpec,
         since: float,
-        log: Callable[[str], ports.Log],
+        log: Callable[[ServiceContainer], ports.Log],
         changed: Callable[[tuple[ServiceContainer, ...]], None],
     ) -> None:
         del spec, since
@@ -88,7 +88,7 @@ class FakeCompose:
             while True:
                 container = self.containers.get(name)
                 if container is not None:
-                    log(container.name).write(f"{name} is {container.status}\n")
+                    log(container).write(f"{name} is {container.status}\n")
                 self._changed[name].clear()
                 changed((container,) if container is not None else ())
                 await self._changed[name].wait()

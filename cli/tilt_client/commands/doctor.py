@@ -59,6 +59,7 @@ def run(argv: Sequence[str]) -> int:
         lambda: Check("platform", f"{platform.system()} {platform.release()} {platform.machine()}"),
         engine,
         buildx,
+        compose,
         lambda: cluster(found.context),
     )
     for check in checks:
@@ -106,6 +107,14 @@ def buildx() -> Check:
         return Check("docker buildx", said.text)
     hint = "install docker-buildx for Dockerfiles that need BuildKit; others build without it"
     return Check("docker buildx", "not there", hint)
+
+
+def compose() -> Check:
+    """Whether the services of `docker_compose()` can be run."""
+    said = ask("docker", "compose", "version")
+    if said.ok:
+        return Check("docker compose", said.text)
+    return Check("docker compose", "not there", "install docker-compose for docker_compose()")
 
 
 def cluster(context: str) -> Check:

@@ -1,7 +1,7 @@
 """The last lines of everything that prints, for the report of a failure.
 
 The daemon names the source of a line by resource and span: `pod/NAME/CONTAINER/LIFE`,
-`container/NAME` (Docker Compose's, with all its lives), `build/IMAGE`, `command`, `serve`.  Of a
+`container/NAME/ID` (Docker Compose's, all its lives), `build/IMAGE`, `command`, `serve`.  Of a
 pod's container that crashed, the life that did is wanted, and the finding says which; the next one
 may have begun to print by now.  Of any other container it is the newest life.
 """
@@ -56,7 +56,7 @@ class Tails:
             case "Pod" if subject.container:
                 return f"container {subject.container}", self._container(resource, finding)
             case "Container":
-                span = f"container/{subject.name}"
+                span = f"container/{subject.name}/{subject.uid[:12]}"
                 return f"container {subject.name}", self._span(resource, span)
             case _:
                 return "", []

@@ -44,6 +44,11 @@ def replicas(target: ComposeTarget) -> int:
     return asked if isinstance(asked, int) else 1
 
 
+def publishes(target: ComposeTarget) -> bool:
+    """Whether it publishes a port: who does serves."""
+    return bool(_given(target).get("ports"))
+
+
 def _given(target: ComposeTarget) -> JSON:
     return podspec.section(podspec.section(target.project.body, "services"), target.service)
 

@@ -267,7 +267,7 @@ def _service(
     service = compose.Service(
         name=resource.name,
         replicas=composing.replicas(target),
-        server=bool(target.ports),
+        server=composing.publishes(target),
         ends=target.ends,
         wait=target.project.wait,
     )

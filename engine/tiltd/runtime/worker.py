@@ -409,7 +409,7 @@ class Worker:
             action,
             self._spec,
             session.started_at if session is not None else 0.0,
-            lambda container: self._logs.writer(name, f"container/{container}"),
+            lambda c: self._logs.writer(name, f"container/{c.name}/{c.id[:12]}"),
             changed,
         )
         return ()

@@ -93,8 +93,8 @@ class Project:
             finally:
                 task.cancel()
 
-    def log_of(self, container: str) -> Logged:
-        return self.logs.setdefault(container, Logged())
+    def log_of(self, container: ServiceContainer) -> Logged:
+        return self.logs.setdefault(container.name, Logged())
 
     async def remove(self, container: ServiceContainer) -> None:
         """Somebody removes a container."""

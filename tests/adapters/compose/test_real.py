@@ -64,13 +64,13 @@ async def test_of_what_ran_before_only_news_is_told(real: Project) -> None:
     real.service("db", shell("mkfifo /go; echo old; read -r line < /go; echo new; sleep 1000"))
     container = await real.up("db")
     async with real.watched("db"):
-        await real.log_of(container.name).shows("old")
+        await real.log_of(container).shows("old")
     later = Project(compose.DockerCompose(LocalProcesses(), where), real.folder, real.spec.env)
     later.name, later.services = real.name, real.services
     async with later.watched("db") as watched:
         await watched.until(lambda all_seen: len(all_seen) == 1)
         docker("exec", container.id, "sh", "-c", "echo go > /go")
-        await later.log_of(container.name).shows("new")
+        await later.log_of(container).shows("new")
     assert later.logs[container.name].text == "new\n"
 
 
@@ -78,7 +78,7 @@ async def test_a_terminals_output_is_read_line_by_line(real: Project) -> None:
     real.service("db", shell("echo one; echo two; exec sleep 1000"), tty=True)
     container = await real.up("db")
     async with real.watched("db"):
-        await real.log_of(container.name).shows("two")
+        await real.log_of(container).shows("two")
     assert real.logs[container.name].text.split() == ["one", "two"]
 
 
@@ -86,7 +86,7 @@ async def test_a_very_long_line_arrives_whole(real: Project) -> None:
     real.service("db", shell("head -c 50000 /dev/zero | tr '\\0' x; echo end; exec sleep 1000"))
     container = await real.up("db")
     async with real.watched("db"):
-        await real.log_of(container.name).shows("end")
+        await real.log_of(container).shows("end")
     assert real.logs[container.name].text == "x" * 50_000 + "end\n"
 
 
@@ -107,7 +107,7 @@ async def test_docker_compose_builds_what_has_a_build_section(real: Project) -> 
         container = await real.up("db")
         assert real.phases == ["build", "apply"]
         async with real.watched("db"):
-            await real.log_of(container.name).shows("made")
+            await real.log_of(container).shows("made")
         await real.down()
     finally:
         docker("image", "rm", "--force", image)

@@ -67,7 +67,7 @@ class DockerCompose:
         action: ComposeWatch,
         spec: SessionSpec,
         since: float,
-        log: Callable[[str], ports.Log],
+        log: Callable[[ServiceContainer], ports.Log],
         changed: Callable[[tuple[ServiceContainer, ...]], None],
     ) -> None:
         """Watch a service. See `ports.Composes`."""

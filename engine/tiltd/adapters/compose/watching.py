@@ -32,7 +32,7 @@ class Watch:
         project: the project's name.
         service: the service's.
         since: of what ran before, only what is printed after this is told.
-        log: where a container's lines go, by its name.
+        log: where a container's lines go.
         positions: how far logs have been read, by container; shared by all watches.
     """
 
@@ -42,7 +42,7 @@ class Watch:
         project: str,
         service: str,
         since: float,
-        log: Callable[[str], ports.Log],
+        log: Callable[[ServiceContainer], ports.Log],
         positions: dict[str, str],
     ) -> None:
         self._engine, self._project, self._service = engine, project, service
@@ -120,7 +120,7 @@ class Watch:
         elif seen.started_at:
             before = containers.created(body) < self._since
             since = f"{self._since:.6f}" if before else "0"
-            follower = _Follower(self._engine, seen, self._log(seen.name), since, self._positions)
+            follower = _Follower(self._engine, seen, self._log(seen), since, self._positions)
             self._followers[seen.id] = follower
             tty = containers.has_tty(body)
             tasks.append(group.create_task(follower.run(tty=tty), name=f"log-{seen.name}"))
