@@ -140,6 +140,14 @@ class Client:
         """
         return _once(self.stub.Plan, request, timeout)
 
+    def load(self, request: pb.LoadRequest, timeout: float = CALL) -> pb.LoadResponse:
+        """What a Tiltfile asks for; neither cluster nor engine is asked.
+
+        Raises:
+            CallError: `FAILED_PRECONDITION`: the Tiltfile is wrong.
+        """
+        return _once(self.stub.Load, request, timeout)
+
     def trigger(self, resource: str, timeout: float = CALL) -> None:
         """Update a resource now. `NOT_FOUND`: there is no such resource."""
         _once(self.stub.Trigger, pb.TriggerRequest(resource=resource), timeout)

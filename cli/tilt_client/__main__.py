@@ -19,6 +19,8 @@ VERBS = {
     "why": "tell why an image or object is due: which input changed",
     "graph": "print what waits for what: text, dot, json, mermaid",
     "daemon": "status, stop or logs of this project's tiltd",
+    "lint": "tell the Tiltfile's errors and warnings, and do nothing",
+    "alpha": "tiltfile-result: print all that the Tiltfile asks for, as JSON",
     "doctor": "check what tiltd needs on this machine",
     "version": "print the version of this program",
 }

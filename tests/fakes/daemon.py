@@ -152,6 +152,9 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self.stopped.set()
         return pb.StopSessionResponse()
 
+    def Load(self, request: pb.LoadRequest, context: Context) -> pb.LoadResponse:
+        return pb.LoadResponse(project="{}")
+
     def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
         return pb.PlanResponse(context=request.context)
 

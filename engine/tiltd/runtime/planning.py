@@ -22,7 +22,7 @@ from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, image_node
 from tiltd.model.state import ImageReady, SessionSpec, State
 from tiltd.model.trial import Trial
-from tiltd.ports import Cluster, Log, PermanentError, TransientError
+from tiltd.ports import Cluster, Loaded, Log, PermanentError, TransientError
 from tiltd.runtime import loading, pruning
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.memory import Memory
@@ -59,6 +59,21 @@ class Planner:
     ) -> None:
         self._coming, self._logs, self._pool, self._memory = outside, logs, pool, memory
 
+    async def load(self, spec: SessionSpec, log: Log) -> tuple[Loaded, Graph]:
+        """The project, and nothing else: neither cluster nor engine is asked.
+
+        Raises:
+            PermanentError: the Tiltfile is wrong.
+        """
+        outside = await asyncio.shield(self._coming)
+
+        def build(project: Project, namespace: str) -> Awaitable[Graph]:
+            return self._pool.run(graphs.build, project, namespace)
+
+        loaded, graph = await loading.load(outside.contexts, outside.tiltfiles, build, spec, log)
+        self._logs.scrub(loaded.secrets)
+        return loaded, graph
+
     async def draw(self, spec: SessionSpec, log: Log, *, offline: bool) -> Drawn:
         """A plan for what `ci` would do.
 
@@ -73,12 +88,7 @@ class Planner:
         """
         outside = await asyncio.shield(self._coming)
         s = reduce.reduce(State(), events.SessionStarted(spec, 0.0))
-
-        def build(project: Project, namespace: str) -> Awaitable[Graph]:
-            return self._pool.run(graphs.build, project, namespace)
-
-        loaded, graph = await loading.load(outside.contexts, outside.tiltfiles, build, spec, log)
-        self._logs.scrub(loaded.secrets)
+        loaded, graph = await self.load(spec, log)
         read = events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, 1)
         s = reduce.reduce(s, read)
         if offline:

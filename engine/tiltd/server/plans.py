@@ -10,6 +10,7 @@ from tiltd.core.parts import Part
 from tiltd.core.plan import Planned, Step
 from tiltd.core.scrub import Scrubber
 from tiltd.model import graph
+from tiltd.model.desired import Project
 from tiltd.model.names import NodeName
 from tiltd.model.problems import Problem
 from tiltd.model.state import State
@@ -60,17 +61,24 @@ def message(
 ) -> pb.PlanResponse:
     """The answer to a `PlanRequest`."""
     s = drawn.state
-    answer = pb.PlanResponse(
+    return pb.PlanResponse(
         nodes=[_node(planned, s, scrubber, problem) for planned in drawn.nodes],
         context=s.kube_context.name,
         namespace=s.kube_context.namespace,
         log=lines.lines(scrubber),
+        warnings=warnings(s.project, scrubber) if s.project else (),
     )
-    for place, words in s.project.warnings if s.project else ():
-        warning = answer.warnings.add(code="warning", message=scrubber.scrub(words))
+
+
+def warnings(project: Project, scrubber: Scrubber) -> list[pb.Problem]:
+    """What the Tiltfile warns of."""
+    found: list[pb.Problem] = []
+    for place, words in project.warnings:
+        warning = pb.Problem(code="warning", message=scrubber.scrub(words))
         if place is not None:
             warning.file, warning.line, warning.column = place.file, place.line, place.column
-    return answer
+        found.append(warning)
+    return found
 
 
 def _node(

@@ -8,7 +8,8 @@ gathered for a moment: a thousand applies are some dozen messages.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tiltd.runtime.logs import Batch, LogStore
 from tiltd.runtime.planning import Planner
 from tiltd.runtime.sessions import BusyError, Sessions, UnknownSessionError
 from tiltd.runtime.store import Store
-from tiltd.server import convert, plans, status
+from tiltd.server import convert, plans, projects, status
 from tiltd.server.board import Board
 
 _GATHER = 0.05
@@ -140,10 +141,37 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
 
     async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
         """What a session would do."""
+        spec = await self._spec(request, context)
+        daemon = self._daemon
+        lines = plans.Lines(daemon.clock.now)
+        async with self._looking(context):
+            drawn = await daemon.planner.draw(spec, lines, offline=request.offline)
+        converter = self._converter(drawn.state)
+        return plans.message(drawn, lines, daemon.logs.scrubber, converter.problem)
+
+    async def Load(self, request: pb.LoadRequest, context: Context) -> pb.LoadResponse:
+        """What a Tiltfile asks for."""
+        spec = await self._spec(request, context)
+        daemon = self._daemon
+        lines = plans.Lines(daemon.clock.now)
+        async with self._looking(context):
+            loaded, _ = await daemon.planner.load(spec, lines)
+        scrubber = daemon.logs.scrubber
+        return pb.LoadResponse(
+            project=projects.document(loaded, scrubber),
+            resources=len(loaded.project.resources),
+            images=len(loaded.project.images),
+            log=lines.lines(scrubber),
+            warnings=plans.warnings(loaded.project, scrubber),
+        )
+
+    async def _spec(
+        self, request: pb.PlanRequest | pb.LoadRequest, context: Context
+    ) -> SessionSpec:
         if not Path(request.tiltfile_path).is_absolute():
             problem = pb.Problem(code="usage", message="tiltfile_path must be absolute")
             await status.refuse(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
-        spec = SessionSpec(
+        return SessionSpec(
             id=SessionId(uuid4().hex[:12]),
             mode=Mode.CI,
             tiltfile=request.tiltfile_path,
@@ -153,19 +181,19 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             env=dict(request.env),
             cwd=request.working_dir,
         )
-        daemon = self._daemon
-        lines = plans.Lines(daemon.clock.now)
+
+    @asynccontextmanager
+    async def _looking(self, context: Context) -> AsyncGenerator[None]:
+        """While something is looked at beside the session; what is wrong refuses the call."""
         self.streams += 1
         try:
-            drawn = await daemon.planner.draw(spec, lines, offline=request.offline)
+            yield
         except (PermanentError, TransientError) as error:
-            wrong = self._converter(daemon.store.state).problem(error.problem)
+            wrong = self._converter(self._daemon.store.state).problem(error.problem)
             await status.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, wrong)
         finally:
             self.streams -= 1
             self.planned = True
-        converter = self._converter(drawn.state)
-        return plans.message(drawn, lines, daemon.logs.scrubber, converter.problem)
 
     async def GetSnapshot(
         self,
