@@ -219,3 +219,18 @@ async def test_a_manual_service_stays_as_it_is_until_it_is_triggered() -> None:
         assert running(API, state)
         w.store.dispatch(Triggered(API))
         await w.until(lambda s: len(w.compose.ups) == 2 and running(API, s))
+
+
+async def test_a_service_that_is_listed_no_longer_goes_with_the_first_that_is() -> None:
+    both = build.compose_project({"api": {"image": "a"}, "db": {"image": "redis"}})
+    one = build.compose_project({"db": {"image": "redis"}})
+    async with world() as w:
+        first = build.project(build.compose("api", of=both), build.compose("db", of=both))
+        await w.start(first, Mode.UP)
+        await w.until(lambda s: running(API, s) and running(DB, s))
+        before = w.compose.containers["db"]
+        w.tiltfiles.project = build.project(build.compose("db", of=one))
+        w.store.dispatch(FilesChanged(("/src/shop/Tiltfile",)))
+        await w.until(lambda s: len(w.compose.ups) == 3 and running(DB, s))
+        assert API not in w.state.services
+        assert w.compose.containers["db"] == before

@@ -302,9 +302,29 @@ async def test_another_program_can_stand_in_for_it(workspace: Workspace) -> None
     assert list(by_name(loaded.project)) == ["made"]
 
 
-def stand_in(workspace: Workspace) -> str:
+async def test_a_docker_compose_that_does_not_know_every_profile_is_asked_for_those_given(
+    workspace: Workspace,
+) -> None:
+    old = """
+case "$*" in
+  *--profile?p*--services*) echo a b ;;
+  *--profile?p*) echo '{"services": {"a": {}, "b": {"profiles": ["p"]}}}' ;;
+  *) echo '{"services": {"a": {"profiles": ["p", "q"]}}}' ;;
+esac
+"""
+    workspace.write(FILE)
+    env = {"TILT_DOCKER_COMPOSE_CMD": stand_in(workspace, old)}
+    loaded = await workspace.load("docker_compose('compose.yml', profiles=['p'])", env=env)
+    assert list(by_name(loaded.project)) == ["a", "b"]
+    assert set(target(loaded.project.resources[0]).project.body["services"]) == {"a", "b"}
+
+
+ONE = """echo '{"services": {"made": {}}}'"""
+
+
+def stand_in(workspace: Workspace, text: str = ONE) -> str:
     """A program that knows one project."""
     path = Path(workspace.path("mine"))
-    path.write_text("""#!/bin/sh\necho '{"services": {"made": {}}}'\n""", encoding="utf-8")
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)

@@ -23,10 +23,15 @@ def body(target: ComposeTarget, s: State) -> JSON:
 
 
 def key(name: ResourceName, target: ComposeTarget, s: State) -> str:
-    """The digest of all that the service depends on, and of how often it was asked for."""
+    """The digest of all that the service depends on, and of how often it was asked for.
+
+    One service of a project answers for the list of all: with it goes what is no longer listed.
+    """
     shared = {k: v for k, v in target.project.body.items() if k != "services"}
+    names = sorted(podspec.section(target.project.body, "services"))
+    listed = names if names[:1] == [target.service] else []
     generation = s.resources[name].generation
-    return keys.digest([shared, target.project.dir, _service(target, s), generation])
+    return keys.digest([shared, target.project.dir, listed, _service(target, s), generation])
 
 
 def current(name: ResourceName, target: ComposeTarget, s: State) -> ServiceUp | None:
@@ -60,7 +65,7 @@ def _service(target: ComposeTarget, s: State) -> JSON:
         return given
     left = {k: v for k, v in given.items() if k != "build"}
     image = s.graph.images[target.image]
-    return {**left, **_command(image), "image": ready.refs.in_cluster, "pull_policy": _OURS}
+    return {**left, **_command(image), "image": ready.refs.local, "pull_policy": _OURS}
 
 
 def _command(image: Image) -> JSON:

@@ -68,6 +68,9 @@ def resolve(reading: Reading, project: ComposeProject, texts: Mapping[str, str])
         names = sorted(services)
         if any(podspec.section(services, name).get("profiles") for name in names):
             names = sorted(config.run(project.profiles, "--services").split())
+        if not set(names) <= set(services):  # an older one that does not know every profile as `*`
+            body = json.loads(config.run(project.profiles, "--format", "json"))
+            services = podspec.section(body, "services")
     for value in _secrets(reading.env, body):
         reading.compose.secrets[value] = None
     whole = dataclasses.replace(project, body=body)
