@@ -68,12 +68,19 @@ def parse_yaml(body: bytes) -> Any:
 class Decoder:
     """Reads one object; collects what strict decoding would refuse.
 
+    Args:
+        kind: the kind, for messages.
+        version: the version that the client speaks, for messages.
+        typed: a built-in kind: types are checked here, and what Go's encoder leaves out goes.
+            Custom kinds keep it all for `custom.check`.
+
     Attributes:
         problems: such as `unknown field "spec.foo"`.
     """
 
-    def __init__(self, kind: str, version: str) -> None:
+    def __init__(self, kind: str, version: str, *, typed: bool) -> None:
         self._kind = kind
+        self._typed = typed
         self._version = version
         self.problems: list[str] = []
 
@@ -102,6 +109,8 @@ class Decoder:
     def _any(self, of: schema.Schema, value: Any, path: str, depth: int) -> Any:
         if depth > _DEEPEST:
             raise self.refuse("json: exceeded max depth")
+        if not self._typed and not _shaped(of, value):
+            return value
         match of.type:
             case "object":
                 if not schema.is_map(value):
@@ -143,11 +152,17 @@ class Decoder:
                     self.problems.append(f'unknown field "{inner}"')
                 continue
             if item is None:
-                if child.raw.get("nullable"):
+                if child.raw.get("nullable") or not (self._typed or "default" in child.raw):
                     found[key] = None
                 continue
             read = self._any(child, item, inner, depth + 1)
-            if of.is_struct and not read and key not in required and _vanishes(child, read):
+            if (
+                self._typed
+                and of.is_struct
+                and not read
+                and key not in required
+                and _vanishes(child, read)
+            ):
                 continue
             found[key] = read
         return found
@@ -160,6 +175,12 @@ class Decoder:
             f"json: cannot unmarshal {_go(value)} into Go struct field "
             f"{self._kind}.{_plain(name)} of type {wanted}"
         )
+
+
+def _shaped(of: schema.Schema, value: Any) -> bool:
+    """Whether a custom object's value has parts to look at."""
+    wanted = {"object": dict, "array": list}.get(of.type)
+    return wanted is not None and isinstance(value, wanted)
 
 
 def _fits(wanted: str, value: Any) -> bool:

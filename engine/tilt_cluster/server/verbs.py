@@ -1,0 +1,498 @@
+"""Every verb, from a request to its answer."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from tilt_cluster import api, convert, decode, fields, managed, patches, refusals, scale, selectors
+from tilt_cluster.objects import ApiError, Object, Propagation
+from tilt_cluster.schema import is_map
+from tilt_cluster.server import exchange
+from tilt_cluster.server.target import Target
+
+_ATTEMPTS = 5
+_POLICIES: Mapping[str, Propagation] = {
+    "Orphan": "Orphan",
+    "Background": "Background",
+    "Foreground": "Foreground",
+}
+_ORPHANS = frozenset({"jobs", "replicationcontrollers"})
+_SPEC_OF_OBJECT = "application/apply-patch+yaml"
+
+
+class Query:
+    """The parameters of a request."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._found = request.query
+        self._agent = request.headers.get("User-Agent", "")
+
+    def text(self, name: str) -> str:
+        """A parameter, or an empty text."""
+        return str(self._found.get(name, ""))
+
+    def flag(self, name: str) -> bool:
+        """A boolean parameter."""
+        return self.text(name).lower() in ("true", "1")
+
+    def number(self, name: str) -> int | None:
+        """A numeric parameter.
+
+        Raises:
+            ApiError: 400, it is no number.
+        """
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError as error:
+            why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+            raise refusals.bad_request(why) from error
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether to store nothing."""
+        asked = self._found.getall("dryRun", [])
+        return _dry(asked)
+
+    @property
+    def validation(self) -> str:
+        """`Strict`, `Warn` or `Ignore`."""
+        asked = self.text("fieldValidation") or "Warn"
+        if asked not in ("Strict", "Warn", "Ignore"):
+            cause = refusals.unsupported("fieldValidation", asked, ["Ignore", "Strict", "Warn"])
+            raise refusals.invalid_object("meta.k8s.io", "CreateOptions", "", [cause])
+        return asked
+
+    @property
+    def manager(self) -> str:
+        """The field manager: as asked for, else the program's name."""
+        return self.text("fieldManager") or self._agent.partition("/")[0] or "unknown"
+
+
+def _dry(asked: Sequence[str]) -> bool:
+    for one in asked:
+        if one != "All":
+            cause = refusals.unsupported("dryRun", one, ["All"])
+            raise refusals.invalid_object("meta.k8s.io", "CreateOptions", "", [cause])
+    return bool(asked)
+
+
+class Verbs:
+    """What clients do with objects.
+
+    Args:
+        objects: the objects.
+    """
+
+    def __init__(self, objects: api.Api) -> None:
+        self._api = objects
+
+    def shown(self, target: Target, obj: Object) -> Object:
+        """An object in the client's version."""
+        return convert.outward(target.kind, target.version, obj)
+
+    def current(self, target: Target) -> Object:
+        """The object of a target, as stored."""
+        return self._api.get(target.resource, target.name, target.namespace)
+
+    def get(self, target: Target) -> Object:
+        """The object, or the subresource that is read like one."""
+        obj = self.current(target)
+        if target.subresource == "scale":
+            return scale.of(target.kind, target.version, obj)
+        return self.shown(target, obj)
+
+    def test_of(self, target: Target, query: Query) -> Callable[[Object], bool]:
+        """The test that a list's or a watch's selectors mean."""
+        custom = target.kind.custom
+        selectable: tuple[str, ...] = ()
+        if custom is not None:
+            selectable = tuple(
+                one["jsonPath"].removeprefix(".")
+                for version in custom["versions"]
+                for one in version.get("selectableFields") or ()
+            )
+        tests = [
+            selectors.labels(query.text("labelSelector")),
+            selectors.by_fields(
+                query.text("fieldSelector"),
+                self._api.catalog.home(target.resource),
+                target.kind.kind,
+                target.version,
+                selectable,
+            ),
+        ]
+        wanted = [test for test in tests if test is not None]
+        namespace, name = target.namespace, target.name
+
+        def test(obj: Object) -> bool:
+            metadata = obj["metadata"]
+            if namespace and metadata.get("namespace") != namespace:
+                return False
+            if name and metadata["name"] != name:
+                return False
+            return all(one(obj) for one in wanted)
+
+        return test
+
+    def listed(self, target: Target, query: Query) -> tuple[Sequence[Object], dict[str, Any]]:
+        """The objects of a collection and the list's metadata."""
+        collection = self._api.store.collection(self._api.catalog.home(target.resource))
+        test = self.test_of(target, query)
+        keys = collection.ordered()
+        limit = query.number("limit") or 0
+        version = self._api.store.version
+        token = query.text("continue")
+        after: tuple[str, str] | None = None
+        if token:
+            version, after = exchange.read_continue(token)
+            if version < collection.forgotten or version > self._api.store.version:
+                raise refusals.expired(
+                    "The provided continue parameter is too old to display a consistent list "
+                    "result. You can start a new list without the continue parameter."
+                )
+        else:
+            asked = query.number("resourceVersion")
+            if asked is not None and asked > version:
+                text = f"Too large resource version: {asked}, current: {version}"
+                raise ApiError(504, "Timeout", text)
+        found: list[Object] = []
+        left = 0
+        for key in keys:
+            if after is not None and key <= after:
+                continue
+            obj = collection.objects[key]
+            if not test(obj):
+                continue
+            if limit and len(found) >= limit:
+                left += 1
+            else:
+                found.append(obj)
+        metadata: dict[str, Any] = {"resourceVersion": str(version)}
+        if left:
+            last = found[-1]
+            metadata["continue"] = exchange.pack_continue(
+                version, fields.namespace(last), fields.name(last)
+            )
+            if not query.text("labelSelector") and not query.text("fieldSelector"):
+                metadata["remainingItemCount"] = left
+        return [self.shown(target, obj) for obj in found], metadata
+
+    # Writing
+
+    def _read(
+        self, target: Target, given: Mapping[str, Any], query: Query, warnings: list[str]
+    ) -> dict[str, Any]:
+        """A client's object, decoded and converted to the stored version."""
+        kind = target.kind
+        api_version = kind.api_version(target.version)
+        self._check_kind(target, given)
+        decoder = decode.Decoder(kind.kind, target.version, typed=kind.custom is None)
+        obj = decoder.read(kind.versions[target.version].schema, given)
+        match query.validation:
+            case "Strict":
+                refused = decoder.strict()
+                if refused:
+                    raise refused
+            case "Warn":
+                warnings += decoder.problems
+            case _:
+                pass
+        obj.setdefault("apiVersion", api_version)
+        return convert.inward(kind, obj)
+
+    def _check_kind(self, target: Target, given: Mapping[str, Any]) -> None:
+        kind = target.kind
+        api_version = kind.api_version(target.version)
+        for key, wanted in (("apiVersion", api_version), ("kind", kind.kind)):
+            found = given.get(key)
+            if found and found != wanted:
+                what = "API version" if key == "apiVersion" else "kind"
+                text = (
+                    f"the {what} in the data ({found}) does not match the expected {what} "
+                    f"({wanted})"
+                )
+                raise refusals.bad_request(text)
+        metadata = given.get("metadata")
+        if metadata is not None and not is_map(metadata):
+            raise refusals.bad_request("metadata must be an object")
+
+    def _place(self, target: Target, obj: dict[str, Any]) -> None:
+        """Put the URL's namespace and name into an object; they must agree with it."""
+        metadata: dict[str, Any] = obj.setdefault("metadata", {})
+        namespace = metadata.get("namespace")
+        if target.kind.namespaced:
+            if namespace and namespace != target.namespace:
+                text = (
+                    "the namespace of the provided object does not match the namespace sent on "
+                    "the request"
+                )
+                raise refusals.bad_request(text)
+            metadata["namespace"] = target.namespace
+        name = metadata.get("name")
+        if target.name:
+            if name and name != target.name:
+                text = (
+                    f"the name of the object ({name}) does not match the name on the URL "
+                    f"({target.name})"
+                )
+                raise refusals.bad_request(text)
+            metadata["name"] = target.name
+
+    def _options(self, target: Target, query: Query, warnings: list[str]) -> api.Options:
+        deprecated = target.kind.versions[target.version].deprecated
+        if deprecated:
+            warnings.append(deprecated)
+        return api.Options(
+            dry_run=query.dry_run,
+            manager=query.manager,
+            version=target.version,
+            subresource=target.subresource,
+            warnings=warnings,
+        )
+
+    def create(
+        self, target: Target, given: Mapping[str, Any], query: Query, warnings: list[str]
+    ) -> Object:
+        """POST."""
+        obj = self._read(target, given, query, warnings)
+        self._place(target, obj)
+        stored = self._api.insert(target.resource, obj, self._options(target, query, warnings))
+        return self.shown(target, stored)
+
+    def update(
+        self, target: Target, given: Mapping[str, Any], query: Query, warnings: list[str]
+    ) -> Object:
+        """PUT, of an object or of its status or scale."""
+        if target.subresource == "scale":
+            return self._write_scale(target, dict(given), query, warnings)
+        obj = self._read(target, given, query, warnings)
+        self._place(target, obj)
+        options = self._options(target, query, warnings)
+        if self._api.find(target.resource, target.name, target.namespace) is None:
+            raise refusals.not_found(target.resource, target.name)
+        return self.shown(target, self._api.replace(target.resource, obj, options))
+
+    def _write_scale(
+        self, target: Target, given: dict[str, Any], query: Query, warnings: list[str]
+    ) -> Object:
+        old = self.current(target)
+        version = fields.get(given, "metadata", "resourceVersion")
+        if version and version != old["metadata"]["resourceVersion"]:
+            raise refusals.conflict(target.resource, target.name)
+        new = scale.apply(target.kind, target.version, old, given)
+        options = self._options(target, query, warnings)
+        stored = self._api.replace(target.resource, new, options)
+        return scale.of(target.kind, target.version, stored)
+
+    def patch(
+        self, target: Target, media: str, content: bytes, query: Query, warnings: list[str]
+    ) -> tuple[Object, bool]:
+        """PATCH; the object, and whether it is new."""
+        media = media.partition(";")[0].strip()
+        if media == _SPEC_OF_OBJECT:
+            return self._apply(target, exchange.value_of(content, media), query, warnings)
+        change = self._change(target, media, content)
+        old = self.get(target)
+        given = change(old)
+        if not is_map(given):
+            raise refusals.bad_request("the patch left no object")
+        pinned = fields.get(given, "metadata", "resourceVersion")
+        if pinned is not None and pinned != old["metadata"]["resourceVersion"]:
+            raise refusals.conflict(target.resource, target.name)
+        return self.update(target, given, query, warnings), False
+
+    def _change(self, target: Target, media: str, content: bytes) -> Callable[[Any], Any]:
+        def parsed() -> Any:
+            try:
+                return decode.parse_json(content)
+            except decode.RefusedError as error:
+                raise refusals.bad_request(f"error decoding patch: {error}") from error
+
+        match media:
+            case "application/json-patch+json":
+                return functools.partial(patches.json_patch, operations=parsed())
+            case "application/merge-patch+json":
+                return functools.partial(patches.merge_patch, patch=_map(parsed()))
+            case "application/strategic-merge-patch+json" if target.kind.custom is None:
+                of = target.kind.versions[target.version].schema
+                return functools.partial(patches.strategic, of, patch=_map(parsed()))
+            case _:
+                known = [
+                    "application/json-patch+json",
+                    "application/merge-patch+json",
+                    *(
+                        ["application/strategic-merge-patch+json"]
+                        if target.kind.custom is None
+                        else []
+                    ),
+                    _SPEC_OF_OBJECT,
+                ]
+                text = (
+                    "the body of the request was in an unknown format - accepted media types "
+                    f"include: {', '.join(known)}"
+                )
+                raise ApiError(415, "UnsupportedMediaType", text)
+
+    def _apply(
+        self, target: Target, given: dict[str, Any], query: Query, warnings: list[str]
+    ) -> tuple[Object, bool]:
+        """Server-side apply."""
+        if not query.text("fieldManager"):
+            cause = refusals.required("fieldManager", "is required for apply patch")
+            raise refusals.invalid_object("meta.k8s.io", "PatchOptions", "", [cause])
+        kind = target.kind
+        api_version = kind.api_version(target.version)
+        if target.subresource == "scale":
+            raise refusals.bad_request(
+                "the embedded cluster applies to objects and their status; use a merge patch here"
+            )
+        if not given.get("apiVersion") or not given.get("kind"):
+            raise refusals.bad_request("apiVersion and kind must be set")
+        self._check_kind(target, given)
+        if fields.get(given, "metadata", "managedFields"):
+            raise refusals.bad_request("metadata.managedFields must be nil")
+        of = kind.versions[target.version].schema
+        decoder = decode.Decoder(kind.kind, target.version, typed=kind.custom is None)
+        config = decoder.read(of, given)
+        refused = self._undeclared(target, decoder, query, warnings)
+        if refused:
+            raise refused
+        self._place(target, config)
+        stored = self._api.find(target.resource, target.name, target.namespace)
+        live = self.shown(target, stored) if stored else None
+        pinned = fields.get(config, "metadata", "resourceVersion")
+        if pinned and (live is None or pinned != live["metadata"]["resourceVersion"]):
+            raise refusals.conflict(target.resource, target.name)
+        writer = managed.Writer(query.manager, api_version, target.subresource)
+        applied = managed.apply(of, live, config, writer, force=query.flag("force"))
+        options = self._options(target, query, warnings)
+        options.apply = applied.managed
+        obj = convert.inward(kind, applied.obj)
+        obj["metadata"] = {**obj["metadata"]}
+        if live is None:
+            if target.subresource:
+                raise refusals.not_found(target.resource, target.name)
+            return self.shown(target, self._api.insert(target.resource, obj, options)), True
+        obj["metadata"]["managedFields"] = [*applied.managed]
+        return self.shown(target, self._api.replace(target.resource, obj, options)), False
+
+    def _undeclared(
+        self, target: Target, decoder: decode.Decoder, query: Query, warnings: list[str]
+    ) -> ApiError | None:
+        """An apply refuses unknown fields whatever the client asked for (built-in kinds)."""
+        if not decoder.problems:
+            return None
+        if query.validation == "Strict":
+            return decoder.strict()
+        if target.kind.custom is not None:
+            warnings += decoder.problems if query.validation == "Warn" else []
+            return None
+        first = decoder.problems[0]
+        path = first.partition('"')[2].rstrip('"')
+        kind, place = target.kind, f"{target.namespace}/{target.name}"
+        api_version = kind.api_version(target.version)
+        text = (
+            f"failed to create typed patch object ({place}; {api_version}, Kind={kind.kind}): "
+            f".{path}: field not declared in schema"
+        )
+        return ApiError(500, "InternalError", text)
+
+    # Deleting
+
+    def deletion(
+        self, target: Target, query: Query, body: Mapping[str, Any], warnings: list[str]
+    ) -> api.Deletion:
+        """What a DELETE's body and parameters ask for."""
+        seconds = body.get("gracePeriodSeconds")
+        if seconds is None:
+            seconds = query.number("gracePeriodSeconds")
+        policy = body.get("propagationPolicy") or query.text("propagationPolicy") or None
+        orphan = body.get("orphanDependents")
+        if orphan is None and query.text("orphanDependents"):
+            orphan = query.flag("orphanDependents")
+        if policy is None and orphan is not None:
+            policy = "Orphan" if orphan else "Background"
+        if policy is not None and policy not in _POLICIES:
+            cause = refusals.unsupported(
+                "propagationPolicy", policy, ["Background", "Foreground", "Orphan"]
+            )
+            raise refusals.invalid_object("meta.k8s.io", "DeleteOptions", "", [cause])
+        if policy is None and target.resource.name in _ORPHANS and target.kind.custom is None:
+            policy = "Orphan"
+            if target.resource.name == "jobs":
+                warnings.append(
+                    "child pods are preserved by default when jobs are deleted; set "
+                    "propagationPolicy=Background to remove them or set "
+                    "propagationPolicy=Orphan to suppress this warning"
+                )
+        return api.Deletion(
+            uid=fields.get(body, "preconditions", "uid"),
+            resource_version=fields.get(body, "preconditions", "resourceVersion"),
+            propagation=_POLICIES.get(policy) if policy else None,
+            grace_seconds=None if seconds is None else int(seconds),
+            dry_run=query.dry_run or _dry(body.get("dryRun") or ()),
+        )
+
+    def delete(self, target: Target, how: api.Deletion) -> Object:
+        """DELETE of one object."""
+        obj, gone = self._api.remove(target.resource, target.name, target.namespace, how)
+        if not gone or _returns(target):
+            return self.shown(target, obj)
+        details = {
+            "name": target.name,
+            "group": target.resource.group,
+            "kind": target.resource.name,
+            "uid": obj["metadata"]["uid"],
+        }
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": {key: value for key, value in details.items() if value},
+        }
+
+    def delete_all(
+        self, target: Target, query: Query, how: api.Deletion
+    ) -> tuple[Sequence[Object], dict[str, Any]]:
+        """DELETE of a collection."""
+        found, metadata = self.listed(target, query)
+        for obj in found:
+            name, namespace = fields.name(obj), fields.namespace(obj)
+            if self._api.find(target.resource, name, namespace) is not None:
+                self._api.remove(target.resource, name, namespace, how)
+        return found, metadata
+
+
+_RETURNED = frozenset(
+    {
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+        "storageclasses",
+        "csidrivers",
+        "csinodes",
+        "volumeattachments",
+    }
+)
+
+
+def _returns(target: Target) -> bool:
+    """Whether DELETE answers with the object rather than with a Status."""
+    return target.kind.custom is None and target.resource.name in _RETURNED
+
+
+def _map(patch: Any) -> Mapping[str, Any]:
+    if not is_map(patch):
+        text = "error decoding patch: json: cannot unmarshal array into Go value of type map"
+        raise refusals.bad_request(text)
+    return patch
