@@ -58,6 +58,10 @@ CONTEXT: Flag = (
     ("--context",),
     {"metavar": "NAME", "default": "", "help": "kubeconfig context to deploy to"},
 )
+NO_COLOR: Flag = (
+    ("--no-color",),
+    {"action": "store_true", "help": "no colours, also on a terminal (as NO_COLOR=1)"},
+)
 _NUMBERED = "30s, 5m, 1h30m, or seconds"
 SESSION: tuple[Flag, ...] = (
     FILE,
@@ -120,10 +124,7 @@ SESSION: tuple[Flag, ...] = (
             "help": "show only logs of this level and worse",
         },
     ),
-    (
-        ("--no-color",),
-        {"action": "store_true", "help": "no colours, also on a terminal (as NO_COLOR=1)"},
-    ),
+    NO_COLOR,
 )
 TIMEOUT: Flag = (
     ("--timeout",),

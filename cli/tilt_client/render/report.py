@@ -61,10 +61,11 @@ def summary(known: Known, look: Style = style.Style()) -> str:  # noqa: B008 - i
 
 
 def failure(resource: pb.Resource, tails: Tails, look: Style) -> list[str]:
-    """The block about one failed resource, for a session that goes on (`up`)."""
+    """The block about one resource that failed, or is not healthy yet."""
     known = Known()
     known.learn(pb.WatchResponse(resources=[resource]))
-    return _Report(known, tails, look).failures()
+    told = _Report(known, tails, look)
+    return told.failures() or told.unhealthy()
 
 
 def problem(trouble: pb.Problem, look: Style) -> list[str]:

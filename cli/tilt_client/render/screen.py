@@ -107,7 +107,7 @@ class Screen:
             if self._filter.shows(line) and not self._quiet:
                 text = self._look.log_text(line.text)
                 tone = _TONES.get(line.level, Tone.PLAIN)
-                out.append(self._prefixed(_speaker(line), self._look.paint(tone, text)))
+                out.append(self._prefixed(speaker(line), self._look.paint(tone, text)))
         return out
 
     def silence(self, now: float) -> float:
@@ -171,7 +171,7 @@ class Screen:
         return report.failure(resource, self.tails, self._look)
 
 
-def _speaker(line: pb.LogLine) -> str:
+def speaker(line: pb.LogLine) -> str:
     """Whose line it is; the session's own are named by what printed them."""
     if line.resource:
         return line.resource

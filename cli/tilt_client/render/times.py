@@ -38,14 +38,14 @@ def of(resource: pb.Resource) -> Times:
         for name in _WORK:
             if name in phases:
                 spent[name] = spent.get(name, 0.0) + max(phases[name], 0.0)
-    ready, first = None, _first_apply(resource)
-    if resource.HasField("ready_at") and first is not None:
-        ready = max(resource.ready_at - first, 0.0)
+    ready, start = None, first(resource)
+    if resource.HasField("ready_at") and start is not None:
+        ready = max(resource.ready_at - start, 0.0)
     build, push, apply, command = (spent.get(name) for name in _WORK)
     return Times(build, push, apply, command, ready)
 
 
-def _first_apply(resource: pb.Resource) -> float | None:
+def first(resource: pb.Resource) -> float | None:
     """When it was applied first, or its command began."""
     if resource.HasField("started_at"):
         return resource.started_at
