@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tilt_cluster.node import containers, engine
+from tilt_cluster import engine
 
 _GONE = 404
 _ROUTES = Path("/proc/net/route")
@@ -53,7 +53,7 @@ async def ensure(
     found = await _find(client, name)
     if found is not None:
         known: Mapping[str, str] = found.get("Labels") or {}
-        if known.get(containers.CLUSTER) != cluster:
+        if known.get(engine.CLUSTER_LABEL) != cluster:
             raise engine.EngineError(409, f"there is a network {name} that is not this cluster's")
         return _read(name, found)
     taken = [ipaddress.IPv4Network(service_cidr), *_routed()]
@@ -83,7 +83,7 @@ def _body(cluster: str, subnet: str, labels: Mapping[str, str]) -> Mapping[str, 
         "CheckDuplicate": True,
         "IPAM": {"Config": [{"Subnet": subnet, "Gateway": gateway}]},
         "Options": {"com.docker.network.bridge.name": interface(cluster)},
-        "Labels": {**labels, containers.CLUSTER: cluster},
+        "Labels": {**labels, engine.CLUSTER_LABEL: cluster},
     }
 
 

@@ -9,7 +9,7 @@ import contextlib
 import struct
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tilt_cluster.network import dns, names
 
@@ -41,8 +41,7 @@ class _Ask(asyncio.DatagramProtocol):
         self._message, self._answer = message, answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            transport.sendto(self._message)
+        cast("asyncio.DatagramTransport", transport).sendto(self._message)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         del addr
@@ -70,8 +69,7 @@ class Resolver(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the socket."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """Answer at once what is known, and ask outside for the rest."""

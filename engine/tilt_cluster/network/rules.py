@@ -78,12 +78,13 @@ def _targets(slices: Sequence[Object], name: str, protocol: str) -> tuple[tuple[
     return tuple(found)
 
 
-def script(table: str, bridge: str, service_cidr: str, found: Iterable[Route]) -> str:
+def script(table: str, bridge: str, subnet: str, service_cidr: str, found: Iterable[Route]) -> str:
     """What `nft -f -` gets: the table as it shall be, replaced at once.
 
     Args:
         table: its name.
         bridge: the interface of the pods; nobody else's packets are touched.
+        subnet: of the pods.
         service_cidr: of the cluster IPs.
         found: the routes.
     """
@@ -102,7 +103,7 @@ table ip {table} {{
     }}
     chain postrouting {{
         type nat hook postrouting priority srcnat - 10; policy accept;
-        iifname "{bridge}" ct status dnat ct original ip daddr {service_cidr} masquerade
+        ip saddr {subnet} ct status dnat ct original ip daddr {service_cidr} masquerade
     }}
     chain forward {{
         type filter hook forward priority filter - 10; policy accept;

@@ -10,9 +10,8 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilt_cluster import fields
+from tilt_cluster import engine, fields
 from tilt_cluster.network import bridge, dns, names, ports, resolver, rules
-from tilt_cluster.node import engine
 from tilt_cluster.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -83,7 +82,7 @@ async def start(cluster: Cluster, client: engine.Engine) -> Facilities:
             f"Names of Services need port 53 on {made.gateway}, which only root may open (or "
             f"another program has it): pods can't find Services by name. Run the cluster as root."
         )
-    trouble = await _addresses_trouble(facts.name, facts.service_cidr)
+    trouble = await _addresses_trouble(facts.name, made.subnet, facts.service_cidr)
     if trouble:
         missing.append(
             f"Cluster IPs need rules of nftables ({trouble}): a Service's name gives the addresses "
@@ -101,12 +100,12 @@ def _can_bind(address: str) -> bool:
     return True
 
 
-async def _addresses_trouble(name: str, cidr: str) -> str | None:
+async def _addresses_trouble(name: str, subnet: str, cidr: str) -> str | None:
     if os.geteuid() != 0:
         return "not root"
     if shutil.which("nft") is None:
         return "there is no program nft"
-    return await _nft(rules.script(_table(name), bridge.interface(name), cidr, ()))
+    return await _nft(rules.script(_table(name), bridge.interface(name), subnet, cidr, ()))
 
 
 async def stop(cluster: Cluster, client: engine.Engine) -> None:
@@ -210,7 +209,11 @@ class _Network:
         if self._has.addresses:
             facts = self._cluster.facts
             script = rules.script(
-                _table(facts.name), bridge.interface(facts.name), facts.service_cidr, found
+                _table(facts.name),
+                bridge.interface(facts.name),
+                self._has.bridge.subnet,
+                facts.service_cidr,
+                found,
             )
             if script != self._written:
                 if trouble := await _nft(script):

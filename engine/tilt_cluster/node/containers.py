@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tilt_cluster import fields
+from tilt_cluster import engine, fields
 from tilt_cluster.node.backoff import BackOff
 from tilt_cluster.objects import Object
 
 Kind = Literal["init", "sidecar", "main"]
 
-CLUSTER = "dev.tilt.cluster"
+CLUSTER = engine.CLUSTER_LABEL
 POD_UID = "dev.tilt.pod.uid"
 POD_NAME = "dev.tilt.pod.name"
 POD_NAMESPACE = "dev.tilt.pod.namespace"

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tilt_cluster import engine as engines
 from tilt_cluster import fields
-from tilt_cluster.node import engine as engines
 from tilt_cluster.objects import SECRETS, Cluster, Object
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from tilt_cluster import fields, recorder
-from tilt_cluster.node import containers, engine, images, machine, pause, stopping, streams
+from tilt_cluster import engine, fields, recorder
+from tilt_cluster.node import containers, images, machine, pause, stopping, streams, volumes
 from tilt_cluster.node.backoff import BackOff
 from tilt_cluster.node.pod import Pod
 from tilt_cluster.node.world import NODE, Network, World
@@ -25,6 +25,7 @@ from tilt_cluster.objects import (
     CONFIG_MAPS,
     NODES,
     PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
     PODS,
     SECRETS,
     ApiError,
@@ -85,7 +86,7 @@ class Kubelet:
         self._register(ready=True, message="")
         self._tasks.create_task(self._follow(), name="engine events")
         self._tasks.create_task(self._beat(), name="node heartbeat")
-        watched = (PODS, CONFIG_MAPS, SECRETS, PERSISTENT_VOLUME_CLAIMS)
+        watched = (PODS, CONFIG_MAPS, SECRETS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES)
         async with self._cluster.watch(*watched) as changes:
             first = True
             while True:
@@ -99,7 +100,9 @@ class Kubelet:
         if event.resource == PODS:
             self._pod(event.change, event.object)
             return
-        if event.change is Change.ADDED and event.resource == PERSISTENT_VOLUME_CLAIMS:
+        if event.resource == PERSISTENT_VOLUMES:
+            if event.change is Change.DELETED:
+                volumes.forget(self._cluster, event.object)
             return
         for pod in self._pods.values():
             if pod.namespace != fields.namespace(event.object):
@@ -249,6 +252,9 @@ class Kubelet:
             found = self._cluster.find(NODES, NODE)
             if found is None:
                 found = self._cluster.create(NODES, machine.describe(self._info, gateway))
+            spec = machine.spec(ready=ready)
+            if fields.get(found, "spec", default={}) != spec:
+                found = self._cluster.update(NODES, {**found, "spec": spec})
             info: Mapping[str, Any] = self._info if ready else {}
             status = machine.status(info, gateway, found, ready=ready, message=message)
             self._cluster.update_status(NODES, fields.with_status(found, status))

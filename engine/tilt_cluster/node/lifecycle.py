@@ -5,8 +5,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilt_cluster import fields
-from tilt_cluster.node import containers, engine, hostfiles, probes
+from tilt_cluster import engine, fields
+from tilt_cluster.node import containers, hostfiles, probes
 from tilt_cluster.node.containers import Run, Slot
 from tilt_cluster.objects import Object
 
@@ -144,7 +144,7 @@ class Probes:
         stored = self._pod.stored()
         if stored is None or slot.current is None or slot.current.id != run.id or slot.killing:
             return
-        if report.failure or report.unknown:
+        if report.failure is not None:
             verb = "errored and resulted in unknown state" if report.unknown else "failed"
             message = f"{report.kind} probe {verb}: {report.failure}"
             self._pod.world.tell(stored, "Warning", "Unhealthy", message, slot.field)

@@ -37,9 +37,17 @@ def describe(info: Mapping[str, Any], gateway: str) -> Object:
     }
     return {
         "metadata": {"name": NODE, "labels": labels},
-        "spec": {},
+        "spec": spec(ready=bool(info)),
         "status": status(info, gateway, None, ready=bool(info), message=""),
     }
+
+
+def spec(*, ready: bool) -> Object:
+    """The spec of the Node: tainted while it can't take pods."""
+    if ready:
+        return {}
+    key = "node.kubernetes.io/not-ready"
+    return {"taints": [{"key": key, "effect": "NoSchedule"}]}
 
 
 def status(

@@ -9,7 +9,7 @@ import struct
 import tarfile
 from typing import Any
 
-from tilt_cluster.node import engine as engines
+from tilt_cluster import engine as engines
 
 IMAGE = "tilt-cluster/pause:1"
 _BASE = 0x400000

@@ -16,10 +16,9 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from tilt_cluster import fields
+from tilt_cluster import engine, fields
 from tilt_cluster.node import (
     containers,
-    engine,
     environment,
     hostfiles,
     lifecycle,

@@ -16,8 +16,8 @@ from typing import Any, Literal, cast
 
 import aiohttp
 
+from tilt_cluster import engine as engines
 from tilt_cluster import fields
-from tilt_cluster.node import engine as engines
 from tilt_cluster.objects import Object
 
 _EAGER = 0.2
@@ -197,13 +197,13 @@ class Report:
     Args:
         kind: of probe.
         passed: the threshold was reached: of successes (True) or failures (False); None if not yet.
-        failure: the message of a failed attempt that counts.
+        failure: the message of a failed attempt that counts; None if it did not fail.
         unknown: the attempt could not be made.
     """
 
     kind: Kind
     passed: bool | None
-    failure: str = ""
+    failure: str | None = None
     unknown: bool = False
 
 

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tilt_cluster import fields, network
-from tilt_cluster.node import engine, kubelet, machine, pause, world
+from tilt_cluster import engine, fields, network
+from tilt_cluster.node import kubelet, machine, pause, world
 from tilt_cluster.objects import NODES, ApiError, Cluster, PodRuntime
 
 _LOG = logging.getLogger(__name__)

@@ -8,10 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tilt_cluster import fields
+from tilt_cluster import engine, fields
 from tilt_cluster.node import (
     containers,
-    engine,
     environment,
     hostfiles,
     images,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from tilt_cluster.node.pod import Pod
 
 _CONFLICT, _GONE = 409, 404
-_CONFIG_RETRY = 2.0
+_CONFIG_RETRY = 10.0
 
 
 async def sandbox(world: World, pod: Object) -> tuple[str, str]:

@@ -5,8 +5,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from tilt_cluster import fields
-from tilt_cluster.node import containers, engine, lifecycle
+from tilt_cluster import engine, fields
+from tilt_cluster.node import containers, lifecycle
 from tilt_cluster.node.containers import Run, Slot
 from tilt_cluster.node.world import World
 from tilt_cluster.objects import Object

@@ -15,8 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from tilt_cluster import fields
-from tilt_cluster.node import engine
+from tilt_cluster import engine, fields
 from tilt_cluster.node.containers import Run, Slot
 from tilt_cluster.node.pod import Pod
 from tilt_cluster.objects import (

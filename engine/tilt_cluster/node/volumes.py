@@ -233,6 +233,15 @@ class Volumes:
         return _host_path({"type": "DirectoryOrCreate", **host})
 
 
+def forget(cluster: Cluster, volume: Object) -> None:
+    """Delete the folder of a volume that is gone and was to be deleted with its claim."""
+    path = Path(str(fields.get(volume, "spec", "local", "path", default="")))
+    ours = cluster.facts.folder / "volumes"
+    deletes = fields.get(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete"
+    if deletes and path.parent == ours:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 
 

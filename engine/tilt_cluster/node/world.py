@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tilt_cluster import fields, recorder
-from tilt_cluster.node import engine, environment, images
+from tilt_cluster import engine, fields, recorder
+from tilt_cluster.node import environment, images
 from tilt_cluster.objects import PODS, SERVICES, Cluster, Object
 
 NODE = "tilt-node"

@@ -20,6 +20,9 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 
+CLUSTER_LABEL = "dev.tilt.cluster"
+"""On everything that a cluster makes in the Engine; its value is the cluster's name."""
+
 _SOCKET = "/var/run/docker.sock"
 _TIMEOUT = 60.0
 _HEADER = 8

@@ -1,0 +1,424 @@
+"""Pods on a real Docker Engine, from their first container to their last."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.node import small
+from tests.cluster.node.small import PYTHON, Small, status
+from tilt_cluster import fields
+from tilt_cluster.objects import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    ApiError,
+    ExecOptions,
+)
+
+pytestmark = pytest.mark.docker
+_SLEEP = "exec sleep 1000"
+
+
+def _events(cluster: Small, name: str) -> set[str]:
+    return {
+        str(one["reason"])
+        for one in cluster.api.list(EVENTS)
+        if one["involvedObject"]["name"] == name
+    }
+
+
+async def test_a_container_gets_its_environment_from_everywhere(cluster: Small) -> None:
+    cluster.put(CONFIG_MAPS, "settings", data={"color": "blue", "size": "9"})
+    cluster.put(SECRETS, "token", stringData={"key": "s3cret"})
+    env: list[dict[str, Any]] = [
+        {"name": "PLAIN", "value": "a-$(color)-$$(color)-$(nothing)"},
+        {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "token", "key": "key"}}},
+        {"name": "MEM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+    ]
+    cluster.pod(
+        "env",
+        'echo "$PLAIN|$NAME|$KEY|$MEM|$color|$KUBERNETES_SERVICE_HOST|$(hostname)|$IP"',
+        env=env,
+        envFrom=[{"configMapRef": {"name": "settings"}}],
+        resources={"limits": {"memory": "64Mi"}},
+        restartPolicy="Never",
+    )
+    pod = await cluster.ended("env")
+    ip = pod["status"]["podIP"]
+    expected = f"a-blue-$(color)-$(nothing)|env|s3cret|67108864|blue|10.97.0.1|env|{ip}\n"
+    assert await cluster.logs("env") == expected
+    assert pod["status"]["phase"] == "Succeeded"
+    assert {"Scheduled", "Pulled", "Created", "Started"} <= _events(cluster, "env")
+
+
+async def test_services_have_names_and_ports_of_their_own(cluster: Small) -> None:
+    ports = [{"name": "http", "containerPort": 80}]
+    script = "mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w"
+    cluster.pod("web", script, ports=ports, labels={"app": "web"})
+    service = {"selector": {"app": "web"}, "ports": [{"port": 8080, "targetPort": "http"}]}
+    node_port = {**service, "type": "NodePort"}
+    cluster.put(SERVICES, "web", spec=service)
+    cluster.put(SERVICES, "none", spec={**service, "clusterIP": "None"})
+    made = cluster.put(SERVICES, "outside", spec=node_port)
+    cluster.pod("client", _SLEEP)
+    await cluster.ready("web")
+    await cluster.ready("client")
+    for name in ("web", "web.default", "web.default.svc", "web.default.svc.cluster.local"):
+        code, text = await _fetch(cluster, f"http://{name}:8080/")
+        assert (code, text) == (0, "web\n"), name
+    code, text = await _fetch(cluster, "http://none:80/")
+    assert (code, text) == (0, "web\n")
+    code, text = await cluster.run("client", "nslookup", "nobody.default.svc.cluster.local")
+    assert code != 0
+    port = made["spec"]["ports"][0]["nodePort"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).endswith(b"web\n")
+    writer.close()
+
+
+async def _fetch(cluster: Small, url: str) -> tuple[int, str]:
+    """What a client sees, as soon as the Service has its endpoints."""
+    found = (1, "")
+    for _ in range(5):
+        found = await cluster.run("client", "timeout", "2", "wget", "-qO-", url)
+        if found[0] == 0:
+            return found
+    return found
+
+
+async def test_a_crash_loop_waits_says_so_and_keeps_both_logs(cluster: Small) -> None:
+    cluster.pod("crash", "echo try $(cat /proc/uptime); exit 3")
+    found = await cluster.waits("crash", "CrashLoopBackOff")
+    assert found["restartCount"] == 1
+    assert found["lastState"]["terminated"]["exitCode"] == 3
+    assert found["state"]["waiting"]["message"].startswith(
+        "back-off 10s restarting failed container=main pod=crash_default("
+    )
+    log = await cluster.logs("crash")
+    before = await cluster.logs("crash", previous=True)
+    assert log.startswith("try ")
+    assert before.startswith("try ")
+    assert "BackOff" in _events(cluster, "crash")
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason", "message"),
+    [
+        pytest.param(
+            {"image": "localhost:5000/no/such:1"},
+            "ErrImagePull",
+            'failed to resolve reference "localhost:5000/no/such:1"',
+            id="no-image",
+        ),
+        pytest.param(
+            {"image": "UPPER//x"}, "InvalidImageName", "couldn't parse image name", id="bad-image"
+        ),
+        pytest.param(
+            {"image": "localhost:5000/no/such:1", "imagePullPolicy": "Never"},
+            "ErrImageNeverPull",
+            "is not present with pull policy of Never",
+            id="never-pull",
+        ),
+        pytest.param(
+            {"envFrom": [{"secretRef": {"name": "nope"}}]},
+            "CreateContainerConfigError",
+            'secret "nope" not found',
+            id="no-secret",
+        ),
+    ],
+)
+async def test_what_cannot_start_says_why(
+    cluster: Small, parts: dict[str, Any], reason: str, message: str
+) -> None:
+    cluster.pod("bad", _SLEEP, **parts)
+    found = await cluster.waits("bad", reason)
+    assert message in found["state"]["waiting"]["message"]
+
+
+async def test_a_missing_object_that_comes_later_lets_the_container_start(cluster: Small) -> None:
+    cluster.pod("late", _SLEEP, envFrom=[{"configMapRef": {"name": "late"}}])
+    await cluster.waits("late", "CreateContainerConfigError")
+    cluster.put(CONFIG_MAPS, "late", data={"a": "b"})
+    await cluster.ready("late")
+
+
+async def test_too_much_memory_is_an_oom_kill(cluster: Small) -> None:
+    script = "exec python3 -c 'x=bytearray(10**9)'"
+    limits = {"limits": {"memory": "32Mi"}}
+    cluster.pod("oom", script, image=PYTHON, resources=limits, restartPolicy="Never")
+    pod = await cluster.ended("oom")
+    found = status(pod)["state"]["terminated"]
+    assert (found["reason"], found["exitCode"]) == ("OOMKilled", 137)
+
+
+async def test_init_containers_come_first_and_sidecars_stay(cluster: Small) -> None:
+    share = [{"name": "share", "mountPath": "/share"}]
+
+    def one(name: str, script: str, **more: Any) -> dict[str, Any]:
+        command = ["sh", "-c", script]
+        shared = {"image": small.BUSYBOX, "command": command, "volumeMounts": share}
+        return {"name": name, **shared, **more}
+
+    ready = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    initial = [
+        one("first", "echo first >>/share/order"),
+        one("side", f"echo side >>/share/order; {_SLEEP}", restartPolicy="Always"),
+        one("second", "echo second >>/share/order"),
+    ]
+    initial[1]["startupProbe"] = ready
+    cluster.pod(
+        "inits",
+        "echo main >>/share/order; cat /share/order",
+        volumeMounts=share,
+        initContainers=initial,
+        volumes=[{"name": "share", "emptyDir": {}}],
+        restartPolicy="Never",
+    )
+    pod = await cluster.ended("inits")
+    assert await cluster.logs("inits") == "first\nside\nsecond\nmain\n"
+    assert pod["status"]["phase"] == "Succeeded"
+    assert status(pod, "side")["state"]["terminated"] is not None
+
+
+async def test_volumes_show_their_objects_and_follow_them(cluster: Small) -> None:
+    cluster.put(CONFIG_MAPS, "settings", data={"a.txt": "one", "b.txt": "two"})
+    cluster.put(SECRETS, "token", stringData={"key": "s3cret"})
+    downward = {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}
+    volumes: list[dict[str, Any]] = [
+        {"name": "settings", "configMap": {"name": "settings"}},
+        {"name": "token", "secret": {"secretName": "token", "defaultMode": 0o400}},
+        {"name": "info", "downwardAPI": downward},
+    ]
+    mounts = [{"name": v["name"], "mountPath": f"/{v['name']}"} for v in volumes]
+    mounts.append({"name": "settings", "mountPath": "/etc/one", "subPath": "a.txt"})
+    cluster.pod("vols", _SLEEP, volumes=volumes, volumeMounts=mounts, labels={"app": "x"})
+    await cluster.ready("vols")
+    shown = "cat /settings/a.txt /settings/b.txt /token/key /info/labels /etc/one"
+    assert (await cluster.run("vols", "sh", "-c", shown))[1] == 'onetwos3cretapp="x"one'
+    assert (await cluster.run("vols", "stat", "-Lc", "%a", "/token/key"))[1] == "400\n"
+    changed = cluster.api.get(CONFIG_MAPS, "settings", "default")
+    cluster.api.update(CONFIG_MAPS, {**changed, "data": {"a.txt": "new"}})
+    async with asyncio.timeout(5):
+        while (await cluster.run("vols", "cat", "/settings/a.txt"))[1] != "new":
+            pass
+    assert (await cluster.run("vols", "ls", "/settings"))[1] == "a.txt\n"
+    assert (await cluster.run("vols", "touch", "/settings/x"))[0] != 0
+
+
+async def test_a_claim_keeps_its_data_from_pod_to_pod(cluster: Small) -> None:
+    resources = {"requests": {"storage": "1Mi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": resources}
+    cluster.put(PERSISTENT_VOLUME_CLAIMS, "data", spec=spec)
+    claim = {"persistentVolumeClaim": {"claimName": "data"}}
+    for name in ("one", "two"):
+        cluster.pod(
+            name,
+            f"echo {name} >>/data/log; cat /data/log",
+            volumes=[{"name": "data", **claim}],
+            volumeMounts=[{"name": "data", "mountPath": "/data"}],
+            restartPolicy="Never",
+        )
+        await cluster.ended(name)
+    assert await cluster.logs("two") == "one\ntwo\n"
+    for name in ("one", "two"):
+        cluster.api.delete(PODS, name, "default")
+        await cluster.gone(PODS, name)
+    folder = cluster.api.facts.folder / "volumes"
+    assert len(list(folder.iterdir())) == 1
+    cluster.api.delete(PERSISTENT_VOLUME_CLAIMS, "data", "default")
+    await cluster.gone(PERSISTENT_VOLUME_CLAIMS, "data")
+
+    async def empty() -> bool:
+        return not list(folder.iterdir())
+
+    await cluster.eventually(empty)
+
+
+async def test_exec_gives_output_input_and_exit_code(cluster: Small) -> None:
+    cluster.pod("sh", _SLEEP)
+    await cluster.ready("sh")
+    assert await cluster.run("sh", "sh", "-c", "echo out; echo err >&2; exit 7") == (
+        7,
+        "out\nerr\n",
+    )
+    console = small.Console(given=[b"hello\n"])
+    options = ExecOptions("main", ("cat",), stdin=True)
+    assert await cluster.runtime.exec(cluster.found("sh"), options, console) == 0
+    assert console.out == b"hello\n"
+    with pytest.raises(ApiError, match="executable file not found"):
+        await cluster.run("sh", "no-such-program")
+
+
+class _Pipe:
+    """The client's side of a forwarded connection."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = [request]
+        self.answer = b""
+
+    async def read(self) -> bytes:
+        if self._request:
+            return self._request.pop()
+        await asyncio.Event().wait()
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        self.answer += data
+
+
+async def test_a_port_on_the_pods_own_loopback_can_be_forwarded(cluster: Small) -> None:
+    script = "mkdir /w; echo hi >/w/index.html; exec httpd -f -p 127.0.0.1:80 -h /w"
+    probe = {"exec": {"command": ["wget", "-qO-", "http://127.0.0.1/"]}, "periodSeconds": 1}
+    cluster.pod("local", script, readinessProbe=probe)
+    await cluster.ready("local")
+    pipe = _Pipe(b"GET / HTTP/1.0\r\n\r\n")
+    await cluster.runtime.port_forward(cluster.found("local"), 80, pipe)
+    assert pipe.answer.endswith(b"hi\n")
+    with pytest.raises(ApiError, match="failed to connect to localhost:81"):
+        await cluster.runtime.port_forward(cluster.found("local"), 81, _Pipe(b""))
+
+
+async def test_a_liveness_probe_that_fails_restarts_the_container(cluster: Small) -> None:
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
+    cluster.pod("ill", _SLEEP, livenessProbe={**probe, "failureThreshold": 2})
+    pod = await cluster.until(PODS, "ill", lambda one: status(one).get("restartCount") == 1)
+    assert fields.get(status(pod), "lastState", "terminated", "exitCode") == 137
+    assert {"Unhealthy", "Killing"} <= _events(cluster, "ill")
+
+
+async def test_a_container_that_somebody_kills_starts_again(cluster: Small) -> None:
+    cluster.pod("victim", _SLEEP)
+    pod = await cluster.ready("victim")
+    identity = status(pod)["containerID"].removeprefix("docker://")
+    await cluster.client.call("POST", f"/containers/{identity}/kill")
+    pod = await cluster.until(
+        PODS, "victim", lambda one: status(one).get("restartCount") == 1 and status(one)["ready"]
+    )
+    assert fields.get(status(pod), "lastState", "terminated", "exitCode") == 137
+
+
+async def test_a_sandbox_that_somebody_kills_is_made_again(cluster: Small) -> None:
+    cluster.pod("victim", _SLEEP)
+    await cluster.ready("victim")
+    for one in await cluster.containers():
+        if not one["Labels"]["dev.tilt.container.name"]:
+            await cluster.client.call("POST", f"/containers/{one['Id']}/kill")
+    await cluster.until(
+        PODS, "victim", lambda one: status(one).get("restartCount") == 1 and status(one)["ready"]
+    )
+    assert "SandboxChanged" in _events(cluster, "victim")
+
+
+async def test_a_deleted_pod_runs_its_hook_and_leaves_nothing(
+    cluster: Small, tmp_path: Path
+) -> None:
+    said = tmp_path / "said"
+    said.mkdir()
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo bye >/said/bye"]}}}
+    cluster.pod(
+        "bye",
+        "trap 'echo term >>/said/bye; exit 0' TERM; while :; do sleep 0.1; done",
+        lifecycle=hook,
+        volumes=[{"name": "said", "hostPath": {"path": str(said)}}],
+        volumeMounts=[{"name": "said", "mountPath": "/said"}],
+        terminationGracePeriodSeconds=10,
+    )
+    await cluster.ready("bye")
+    cluster.api.delete(PODS, "bye", "default")
+    await cluster.gone(PODS, "bye")
+    assert (said / "bye").read_text() == "bye\nterm\n"
+    assert await cluster.containers() == []
+    assert list((cluster.api.facts.folder / "pods").iterdir()) == []
+
+
+async def test_a_foreign_container_with_our_name_is_not_touched(cluster: Small) -> None:
+    pod = cluster.pod("clash", _SLEEP, schedulerName="nobody")
+    name = f"{cluster.api.facts.name}_default_clash_pod_{fields.uid(pod)[:8]}_0"
+    body = {"Image": small.BUSYBOX, "Cmd": ["true"]}
+    foreign = await cluster.client.call("POST", "/containers/create", body, query={"name": name})
+    try:
+        spec = {**pod["spec"], "nodeName": "tilt-node"}
+        cluster.api.update(PODS, {**cluster.found("clash"), "spec": spec})
+        await cluster.ready("clash")
+        seen = await cluster.client.call("GET", f"/containers/{foreign['Id']}/json")
+        assert seen["Name"] == f"/{name}"
+    finally:
+        await cluster.client.call("DELETE", f"/containers/{foreign['Id']}")
+
+
+async def test_a_node_that_starts_again_goes_on_with_its_containers(
+    docker_engine: str, tmp_path: Path
+) -> None:
+    del docker_engine
+    made = small.new_api(tmp_path)
+    try:
+        async with small.running(made) as cluster:
+            cluster.pod("stays", _SLEEP)
+            cluster.pod("goes", _SLEEP)
+            pod = await cluster.ready("stays")
+            before = status(pod)["containerID"]
+            await cluster.ready("goes")
+        gone = made.get(PODS, "goes", "default")
+        made.store.remove(PODS, dict(gone))
+        async with small.running(made) as cluster:
+
+            async def gone_too(there: Small = cluster) -> bool:
+                found = await there.containers()
+                return not any(one["Labels"]["dev.tilt.pod.name"] == "goes" for one in found)
+
+            await cluster.eventually(gone_too)
+            pod = await cluster.ready("stays")
+            assert status(pod)["containerID"] == before
+            assert status(pod)["restartCount"] == 0
+            assert (await cluster.run("stays", "true"))[0] == 0
+    finally:
+        await small.clean(made)
+
+
+async def test_a_deployment_rolls_out_while_its_service_answers(cluster: Small) -> None:
+    def template(text: str) -> dict[str, Any]:
+        script = f"mkdir /w; echo {text} >/w/index.html; exec httpd -f -p 80 -h /w"
+        probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}
+        container = {
+            "name": "main",
+            "image": small.BUSYBOX,
+            "command": ["sh", "-c", script],
+            "readinessProbe": probe,
+        }
+        spec = {"terminationGracePeriodSeconds": 1, "containers": [container]}
+        return {"metadata": {"labels": {"app": "web"}}, "spec": spec}
+
+    selector = {"matchLabels": {"app": "web"}}
+    cluster.put(DEPLOYMENTS, "web", spec={"selector": selector, "template": template("one")})
+    cluster.put(SERVICES, "web", spec={"selector": {"app": "web"}, "ports": [{"port": 80}]})
+    cluster.pod("client", _SLEEP)
+    await cluster.ready("client")
+
+    def rolled_out(one: Any) -> bool:
+        found = one.get("status", {})
+        return bool(
+            found.get("observedGeneration") == one["metadata"]["generation"]
+            and found.get("availableReplicas") == found.get("updatedReplicas") == 1
+            and found.get("replicas") == 1
+        )
+
+    await cluster.until(DEPLOYMENTS, "web", rolled_out)
+    assert (await _fetch(cluster, "http://web/"))[1] == "one\n"
+    found = cluster.api.get(DEPLOYMENTS, "web", "default")
+    spec = {**found["spec"], "template": template("two")}
+    cluster.api.update(DEPLOYMENTS, json.loads(json.dumps({**found, "spec": spec})))
+    await cluster.until(DEPLOYMENTS, "web", rolled_out)
+    for _ in range(20):
+        if (await _fetch(cluster, "http://web/"))[1] == "two\n":
+            break
+    assert (await _fetch(cluster, "http://web/"))[1] == "two\n"
