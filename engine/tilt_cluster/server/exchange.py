@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from tilt_cluster import catalog, decode, refusals, tables
+from tilt_cluster import catalog, decode, refusals, tables, wire
 from tilt_cluster.objects import ApiError, Object
 from tilt_cluster.schema import is_map
 
@@ -52,15 +52,17 @@ def value_of(content: bytes, media: str) -> dict[str, Any]:
     try:
         if media == "application/json":
             value = decode.parse_json(content)
+        elif media == "application/vnd.kubernetes.protobuf":
+            value = wire.decode(content)
         elif media in ("application/yaml", "application/apply-patch+yaml"):
             value = decode.parse_yaml(content)
         else:
             text = (
                 "the body of the request was in an unknown format - accepted media types include: "
-                "application/json, application/yaml"
+                "application/json, application/yaml, application/vnd.kubernetes.protobuf"
             )
             raise ApiError(415, "UnsupportedMediaType", text)
-    except decode.RefusedError as error:
+    except (decode.RefusedError, wire.WireError) as error:
         text = (
             "couldn't get version/kind; json parse error: " if media.endswith("json") else ""
         ) + str(error)
@@ -75,7 +77,7 @@ def options(content: bytes, media: str) -> Mapping[str, Any]:
     """The DeleteOptions in a body; empty for none."""
     if not content.strip():
         return {}
-    return value_of(content, "application/json" if "protobuf" in media else media)
+    return value_of(content, media)
 
 
 def form(request: web.BaseRequest) -> Form:
