@@ -35,7 +35,7 @@ def project(random: Random) -> Project:
     resources: list[Resource] = []
     for name in NAMES[: random.randint(1, len(NAMES))]:
         deps = [r.name for r in resources if random.random() < 0.3]
-        auto = random.random() < 0.8
+        auto, manual = random.random() < 0.8, random.random() < 0.2
         if random.random() < 0.4:
             serve = f"serve {name}" if random.random() < 0.4 else None
             cmd = f"run {name}" if random.random() < 0.8 or serve is None else None
@@ -49,9 +49,11 @@ def project(random: Random) -> Project:
                 auto_init=auto,
                 allow_parallel=parallel,
                 files=files,
+                manual=manual,
             )
         else:
-            made = build.kubernetes(name, *_manifests(name, random), deps=deps, auto_init=auto)
+            manifests = _manifests(name, random)
+            made = build.kubernetes(name, *manifests, deps=deps, auto_init=auto, manual=manual)
         resources.append(made)
     return build.project(*resources, images=images)
 
@@ -159,6 +161,8 @@ class Player:
                 code = self.random.choice((None, None, None, 1))
                 status = ServeStatus(key, self.now, 1, ready, exit_code=code)
                 return events.ServeChanged(resource, status)
+            case actions.TakeStock(key=key):
+                return events.StockTaken(key, (), pruned=True)
             case _:
                 return None  # its end alone says enough
 

@@ -222,6 +222,9 @@ def _activate(s: State) -> State:
 
 
 def _applied(s: State, event: events.ObjectApplied) -> State:
+    """One that a reload dropped while it was applied is nobody's any more."""
+    if event.id not in s.graph.manifests:
+        return s
     uid = live.uid(event.body)
     applied = state.Applied(event.key, uid, event.at, event.changed, live.trimmed(event.body))
     # What was found before the session is old now, whoever looks at it next.

@@ -49,8 +49,8 @@ def _was_applied(rendered: inject.Rendered, found: JSON) -> bool:
 
 def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
     resource = s.graph.resources[s.graph.resource_of[manifest.id]]
-    started = s.resources[resource.name].started_at is not None
-    if started and (hold := manual.hold((resource.name,), s)):
+    # What is not there yet is no update; a change must not stop the first rollout half-way.
+    if manifest.id in s.applied and (hold := manual.hold((resource.name,), s)):
         return hold
     if s.cluster is None:
         return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))

@@ -1,0 +1,80 @@
+"""One writer, any number of readers at their own pace."""
+
+import asyncio
+
+from tests.builders import project as build
+from tests.builders import state as states
+from tests.builders.k8s import T0
+from tiltd.model.events import AttemptStarted, FilesChanged, SessionEnded
+from tiltd.model.names import SESSION, TILTFILE, NodeName
+from tiltd.model.state import Outcome, State
+from tiltd.runtime.store import Store
+
+STARTED = AttemptStarted(TILTFILE, "load", "load 1", T0)
+
+
+async def test_a_listener_is_told_before_and_after_and_whom_it_concerns() -> None:
+    store = Store(states.started())
+    told: list[tuple[State, State, frozenset[NodeName]]] = []
+    store.listen(lambda old, new, nodes: told.append((old, new, nodes)))
+    before = store.state
+    store.dispatch(STARTED)
+    assert told == [(before, store.state, frozenset({SESSION, TILTFILE}))]
+    assert store.state.revision == before.revision + 1
+
+
+async def test_it_is_known_when_a_node_was_last_concerned() -> None:
+    store = Store(states.loaded(build.project(build.local("a", "true"))))
+    store.dispatch(STARTED)
+    first = store.concerned[TILTFILE]
+    store.dispatch(SessionEnded(Outcome.CANCELLED, T0))
+    assert store.concerned[TILTFILE] == store.state.revision > first
+
+
+async def test_the_revision_of_the_project_moves_with_its_graph_only() -> None:
+    store = Store()
+    project = build.project(build.local("a", "true"))
+    store.state = states.loaded(project)
+    before = store.project_revision
+    store.dispatch(FilesChanged(("/x",)))
+    assert store.project_revision == before
+
+
+async def test_a_slow_reader_skips_to_the_newest() -> None:
+    store = Store(states.started())
+    snapshots = aiter(store.snapshots())
+    assert (await anext(snapshots)) is store.state
+    for _ in range(3):
+        store.dispatch(STARTED)
+    assert (await anext(snapshots)) is store.state
+
+
+async def test_a_change_while_a_reader_is_busy_is_not_missed() -> None:
+    store = Store(states.started())
+    seen: list[int] = []
+    async with asyncio.TaskGroup() as group:
+
+        async def read() -> None:
+            async for state in store.snapshots():
+                seen.append(state.revision)
+                if len(seen) == 1:
+                    store.dispatch(STARTED)
+                elif len(seen) == 2:
+                    return
+
+        group.create_task(read())
+    assert seen[1] == seen[0] + 1
+
+
+async def test_closing_ends_readers_also_those_that_wait() -> None:
+    store = Store()
+    async with asyncio.TaskGroup() as group:
+
+        async def read() -> int:
+            return len([s async for s in store.snapshots()])
+
+        task = group.create_task(read())
+        await asyncio.sleep(0.1)
+        store.close()
+    assert task.result() == 1
+    assert [s async for s in store.snapshots()] == []
