@@ -102,6 +102,16 @@ def test_the_result_is_the_whole_project_without_its_secrets(real: Place) -> Non
     assert found["warnings"][0]["place"] == "Tiltfile:12:1"
 
 
+def test_bytes_that_are_no_text_are_no_trouble(real: Place) -> None:
+    (real.project / "file").write_bytes(b"a\xffb\n")
+    tiltfile(real, "x = read_file('file')\nprint(x)\nwarn(x)\nlocal_resource('r', ['echo', x])\n")
+    done = real.run("alpha", "tiltfile-result")
+    assert (done.returncode, done.stderr) == (0, "a\ufffdb\n\n")
+    found = json.loads(done.stdout)
+    assert found["resources"][0]["target"]["cmd"]["argv"] == ["echo", "a\ufffdb\n"]
+    assert "warning: Tiltfile:3:1: a\ufffdb" in real.run("lint").stdout
+
+
 def test_the_result_of_a_wrong_tiltfile_is_the_error(real: Place) -> None:
     tiltfile(real, "\nfail('no')\n")
     done = real.run("alpha", "tiltfile-result")

@@ -76,3 +76,16 @@ def test_a_scrubber_knows_whether_it_covers_another() -> None:
     few, many = Scrubber.of(["hunter22"]), Scrubber.of(["hunter22", "swordfish"])
     assert many.knows_all_of(few)
     assert not few.knows_all_of(many)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("plain", "plain", id="ascii"),
+        pytest.param("é\U0001f600", "é\U0001f600", id="other characters"),
+        pytest.param("a\udcff\udc80b", "a\ufffd\ufffdb", id="bytes that are no UTF-8"),
+    ],
+)
+def test_what_is_told_can_be_written(text: str, told: str) -> None:
+    assert Scrubber().scrub(text) == told
+    assert Scrubber.of(["a secret value"]).scrub(text) == told

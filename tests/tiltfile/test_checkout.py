@@ -17,7 +17,13 @@ from urllib import parse
 import pytest
 
 from tests.tiltfile.conftest import Workspace
-from tiltd.model.desired import DockerBuild, KubernetesTarget, LocalTarget, Project
+from tiltd.model.desired import (
+    ComposeTarget,
+    DockerBuild,
+    KubernetesTarget,
+    LocalTarget,
+    Project,
+)
 
 CHECKOUT = os.environ.get("TILT_EXTENSIONS_CHECKOUT", "")
 pytestmark = pytest.mark.skipif(
@@ -66,7 +72,7 @@ def named(made: Project) -> dict[str, list[str]]:
                 found[resource.name] = [
                     f"{m.id.kind}/{m.id.namespace}/{m.id.name}" for m in manifests
                 ]
-            case LocalTarget():
+            case LocalTarget() | ComposeTarget():
                 found[resource.name] = list(resource.resource_deps)
     return found
 

@@ -69,6 +69,8 @@ CIRCLE = (
         (POD + "workload_to_resource_function(lambda id: 1)", "must return a string"),
         ("local_resource('a')", "neither a cmd nor a serve_cmd"),
         ("local_resource('', 'x')", "name= is empty"),
+        ('local_resource(local("printf \'\\\\377\'"), "x")', "name= is no UTF-8"),
+        ("fail('')", "fail() was called without a message"),
         ("local_resource('a', 'x')\nlocal_resource('a', 'x')", "local_resource 'a' already"),
         ("local_resource('a', serve_cmd='x', dir='d')", "dir= but no cmd"),
         ("local_resource('a', 'x', serve_dir='d')", "serve_dir= but no serve_cmd"),

@@ -64,6 +64,8 @@ def test_a_yaml_text_means_what_go_reads(text: str, value: Any) -> None:
         pytest.param("[" * 5000, 1, "nested more than", id="deep brackets"),
         pytest.param("- " * 5000, 1, "nested more than", id="deep list"),
         pytest.param("!!binary é", 1, "base64", id="binary"),
+        pytest.param("a: 1\nb: \udcff", 2, "the byte 0xff is no UTF-8", id="no UTF-8"),
+        pytest.param("[" * 300 + "\udc80", 1, "the byte 0x80 is no UTF-8", id="deep, no UTF-8"),
     ],
 )
 def test_broken_yaml_is_told_with_its_line(text: str, line: int, said: str) -> None:

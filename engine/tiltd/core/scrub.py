@@ -18,6 +18,7 @@ _SHORTEST = 4
 _SHORTEST_LINE = 8
 _SHORTEST_INNER = 8
 _ARMOUR = "-----"
+_UNPRINTABLE = re.compile("[\ud800-\udfff]")
 
 
 class Scrubber:
@@ -52,8 +53,8 @@ class Scrubber:
         return self.forms >= other.forms
 
     def scrub(self, text: str) -> str:
-        """The text with `[redacted secret NAME]` in the place of each secret."""
-        return self._regex.sub(self._placeholder, text) if self._regex else text
+        """The text with `[redacted secret NAME]` in the place of each secret, and printable."""
+        return printable(self._regex.sub(self._placeholder, text) if self._regex else text)
 
     def safe_length(self, text: str) -> int:
         """How much of `text` may be cut off and scrubbed alone, more text being on its way.
@@ -73,6 +74,14 @@ class Scrubber:
     def _placeholder(self, found: re.Match[str]) -> str:
         name = self._names[found[0]]
         return f"[redacted secret {name}]" if name else "[redacted secret]"
+
+
+def printable(text: str) -> str:
+    """The text with a mark in the place of each byte that is no UTF-8 (PEP 383), as Go writes it.
+
+    A command may print such bytes, and a file may hold them; whoever is told of them can't.
+    """
+    return text if text.isascii() else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _forms(value: str) -> set[str]:

@@ -8,7 +8,7 @@ from tilt_api.v1 import tilt_pb2 as pb
 from tiltd.core import graph as graphs
 from tiltd.core.parts import Part
 from tiltd.core.plan import Planned, Step
-from tiltd.core.scrub import Scrubber
+from tiltd.core.scrub import Scrubber, printable
 from tiltd.model import graph
 from tiltd.model.desired import Project
 from tiltd.model.names import NodeName
@@ -42,7 +42,9 @@ class Lines:
         """Append text; whole lines are kept."""
         *whole, self._text = f"{self._text}{text}".split("\n")
         named = pb.LogLevel.Value(f"LOG_LEVEL_{level.upper()}")
-        self._found += [pb.LogLine(time=self._now(), level=named, text=line) for line in whole]
+        self._found += [
+            pb.LogLine(time=self._now(), level=named, text=printable(line)) for line in whole
+        ]
 
     def lines(self, scrubber: Scrubber) -> list[pb.LogLine]:
         """All lines, without secrets."""

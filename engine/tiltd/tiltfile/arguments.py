@@ -8,6 +8,7 @@ value.  A blob stands for its text where Tilt takes it so.
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
+from tiltd.core.scrub import printable
 from tiltd.model.desired import Command, TriggerMode
 from tiltd.starlark import text as starlark_text
 from tiltd.starlark import values as starlark
@@ -78,6 +79,8 @@ class Arguments:
     def name(self, name: str) -> str:
         """The name of a resource; may hold anything but slashes and percent signs."""
         value = self.stringable(name)
+        if printable(value) != value:
+            raise Mistake(f"{self.call}: {name}= is no UTF-8: {printable(value)!r}")
         bad = next((part for part in ("/", "%") if part in value), "")
         if bad or value in {".", ".."}:
             why = f"may not contain {bad!r}" if bad else "is not a name"

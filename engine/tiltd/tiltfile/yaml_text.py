@@ -66,11 +66,13 @@ def decode(text: str) -> list[Document]:
     Raises:
         YamlError: with line and column.
     """
-    _check_depth(text)
     try:
+        _check_depth(text)
         return [d for d in _documents(text) if d.value is not None]
     except yaml.MarkedYAMLError as error:
         raise _located(error) from error
+    except UnicodeEncodeError as error:
+        raise _not_text(text, error.start) from error
     except yaml.YAMLError as error:
         raise YamlError(str(error).splitlines()[0]) from error
     except (RecursionError, UnboundLocalError) as error:
@@ -128,6 +130,14 @@ def _located(error: yaml.MarkedYAMLError) -> YamlError:
     parts = [p for p in (error.context, error.problem) if p]
     reason = ": ".join(parts) or "it is no YAML"
     return YamlError(reason, mark.line + 1, mark.column + 1) if mark else YamlError(reason)
+
+
+def _not_text(text: str, at: int) -> YamlError:
+    """Bytes that are no UTF-8 come in as lone surrogates (`files.read`)."""
+    before = text[:at]
+    column = at - (before.rfind("\n") + 1) + 1
+    what = f"the byte 0x{ord(text[at]) & 0xFF:02x} is no UTF-8"
+    return YamlError(what, before.count("\n") + 1, column)
 
 
 def _check_depth(text: str) -> None:

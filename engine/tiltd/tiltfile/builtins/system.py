@@ -30,7 +30,7 @@ class ExitError(starlark.StarlarkError):
 def fail(reading: Reading, args: Arguments) -> Value:
     """End with an error (reference: `fail`)."""
     del reading
-    raise Mistake(starlark.to_str(args.value("msg")))
+    raise Mistake(starlark.to_str(args.value("msg")) or "fail() was called without a message")
 
 
 @BUILTINS.add("exit", "code?")
