@@ -45,6 +45,7 @@ class Project:
         self.logs: dict[str, Logged] = {}
         self.since = time.time()
         self.services: dict[str, Any] = {}
+        self.shared: dict[str, Any] = {}
 
     def service(self, name: str, command: list[str] | None = None, **more: Any) -> None:
         """Declare a service, or change it."""
@@ -59,8 +60,8 @@ class Project:
         """Write the project's Dockerfile."""
         Path(self.folder, "Dockerfile").write_text(text, encoding="utf-8")
 
-    def project(self, **more: Any) -> ComposeProject:
-        body = {"name": self.name, "services": self.services, **more}
+    def project(self) -> ComposeProject:
+        body = {"name": self.name, "services": self.services, **self.shared}
         return ComposeProject(self.name, self.folder, (f"{self.folder}/compose.yml",), body)
 
     def target(self, name: str) -> ComposeTarget:

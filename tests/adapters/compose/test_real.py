@@ -91,12 +91,14 @@ async def test_a_very_long_line_arrives_whole(real: Project) -> None:
 
 
 async def test_services_of_one_project_may_be_brought_up_at_once(real: Project) -> None:
-    for name in ("a", "b", "c"):
-        real.service(name)
+    for name, network in (("a", "x"), ("b", "x"), ("c", "y"), ("d", "y"), ("e", "x")):
+        real.service(name, networks={network: None})
+    real.shared = {"networks": {n: {"name": f"{real.name}_{n}"} for n in ("x", "y")}}
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(real.up(name)) for name in real.services]
     assert {task.result().status for task in tasks} == {"running"}
-    assert len(docker("network", "ls", "-q", "--filter", f"name={real.name}").split()) == 1
+    made = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={real.name}")
+    assert sorted(made.split()) == [f"{real.name}_x", f"{real.name}_y"]
 
 
 async def test_docker_compose_builds_what_has_a_build_section(real: Project) -> None:

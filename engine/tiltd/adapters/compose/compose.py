@@ -1,12 +1,14 @@
 """The adapter behind `ports.Composes`.
 
-`docker compose up` of two services at once may make a network twice, so one project is brought up
-service by service; what takes long, building and pulling, goes before and at its own pace.
+`docker compose up` of two services at once may make a network twice, or remove an orphan twice.  So
+who would do either goes alone; the others of a project have nothing to make but their containers,
+and go beside each other.  What takes long, building and pulling, goes before and at its own pace.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from tiltd import ports
 from tiltd.adapters.compose import containers, running, watching
@@ -18,6 +20,7 @@ from tiltd.model.observed import ServiceContainer
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
 
+_AT_ONCE = 4
 _REMEMBERED = 1000
 """So many containers' logs are known by how far they were read."""
 
@@ -35,6 +38,8 @@ class DockerCompose:
     ) -> None:
         self._processes, self._where = processes, where
         self._alone: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._together = asyncio.Semaphore(_AT_ONCE)
+        self._made: defaultdict[str, set[str]] = defaultdict(set)
         self._positions: dict[str, str] = {}
 
     async def up(
@@ -52,10 +57,13 @@ class DockerCompose:
             what = f"pulling the image of {service}"
             await call.run(what, Code.APPLY, "pull", "--quiet", service)
         phase("apply")
-        options = ["--detach", "--no-deps", "--no-build", "--remove-orphans"]
+        options = ["--detach", "--no-deps", "--no-build"]
         options += ["--force-recreate"] if action.recreate else []
-        async with self._alone[project.name]:
-            await call.run(f"bringing up {service}", Code.APPLY, "up", *options, service)
+        what, shared = f"bringing up {service}", _shared(action.body, service)
+        async with self._together, self._alone_if_new(project.name, shared) as alone:
+            options += ["--remove-orphans"] if alone else []
+            await call.run(what, Code.APPLY, "up", *options, service)
+            self._made[project.name] |= shared
         try:
             found = await containers.listed(engine, project.name, service)
         except RefusedError as error:
@@ -89,8 +97,18 @@ class DockerCompose:
         project = action.project
         call = _Call(self._processes, project, project.body, spec, log)
         async with self._alone[project.name]:
+            self._made.pop(project.name, None)
             what = f"removing the Docker Compose project {project.name}"
             await call.run(what, Code.APPLY, "down", "--remove-orphans")
+
+    @contextlib.asynccontextmanager
+    async def _alone_if_new(self, project: str, shared: frozenset[str]) -> AsyncGenerator[bool]:
+        """Alone, as long as something that services share is still to be made or removed."""
+        if shared <= self._made[project]:
+            yield False
+            return
+        async with self._alone[project]:
+            yield not shared <= self._made[project]
 
     def _engine(self, project: ComposeProject, spec: SessionSpec) -> Engine:
         return Engine(self._where({**spec.env, **project.env}))
@@ -106,6 +124,21 @@ class DockerCompose:
         except RefusedError as error:
             return error.status != NOT_FOUND
         return True
+
+
+def _shared(body: Mapping[str, object], service: str) -> frozenset[str]:
+    """What a service shares with others: the project's list of services, networks, volumes."""
+    services = podspec.section(body, "services")
+    given = podspec.section(services, service)
+    networks = podspec.section(given, "networks")
+    volumes = (row.get("source") for row in podspec.rows(given.get("volumes")))
+    return frozenset(
+        {
+            f"services {sorted(services)}",
+            *(f"network {name}" for name in networks),
+            *(f"volume {name}" for name in volumes),
+        }
+    )
 
 
 class _Call:

@@ -36,7 +36,8 @@ _NO_PLUGIN = re.compile(
 )
 _AGAIN = re.compile(
     r"TLS handshake timeout|i/o timeout|connection reset|toomanyrequests|429 Too Many|"
-    r"50[234] |temporary failure|net/http: request canceled|EOF$",
+    r"50[234] |network with name \S+ already exists|temporary failure|"
+    r"net/http: request canceled|EOF$",
     re.IGNORECASE,
 )
 _HINTS: Final = (
