@@ -14,6 +14,13 @@ NO_DRIFT: "Flag" = (
         "help": "fail where somebody else has changed an object, instead of putting it right",
     },
 )
+NO_HEAL: "Flag" = (
+    ("--no-heal",),
+    {
+        "action": "store_true",
+        "help": "only tell what somebody else has changed in the cluster, and leave it so",
+    },
+)
 FLAGS: "tuple[Flag, ...]" = (
     (
         ("--cache",),
@@ -48,6 +55,7 @@ class Reuse(NamedTuple):
     rebuild: tuple[str, ...] = ()
     no_prune: bool = False
     no_drift: bool = False
+    no_heal: bool = False
 
 
 def read(found: argparse.Namespace) -> Reuse:
@@ -56,7 +64,8 @@ def read(found: argparse.Namespace) -> Reuse:
         return Reuse()
     names = (name.strip() for given in found.rebuild for name in given.split(","))
     rebuild = tuple(name for name in names if name)
-    return Reuse(found.cache, rebuild, found.no_prune, getattr(found, "no_drift", False))
+    only_ci, only_up = getattr(found, "no_drift", False), getattr(found, "no_heal", False)
+    return Reuse(found.cache, rebuild, found.no_prune, only_ci, only_up)
 
 
 def ask(request: "pb.StartSessionRequest", wanted: Reuse) -> "pb.StartSessionRequest":
@@ -66,4 +75,5 @@ def ask(request: "pb.StartSessionRequest", wanted: Reuse) -> "pb.StartSessionReq
     request.cache = pb.Cache.Value(f"CACHE_{wanted.cache.upper()}")
     request.rebuild.extend(wanted.rebuild)
     request.no_prune, request.no_drift = wanted.no_prune, wanted.no_drift
+    request.no_heal = wanted.no_heal
     return request

@@ -39,3 +39,9 @@ def test_what_makes_no_sense_is_refused(place: Place, args: tuple[str, ...]) -> 
     done = place.run(*args)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_up_can_be_asked_to_leave_what_others_change(place: Place) -> None:
+    request = asked(place, "up", "--no-heal")
+    assert request.no_heal
+    assert not asked(place, "up").no_heal

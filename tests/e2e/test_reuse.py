@@ -65,3 +65,26 @@ def test_a_rebuilt_image_is_deployed_and_stays_and_drift_fails_where_asked(
     assert result.says("Deployment/app: somebody else has changed it: spec.replicas 2 → 1")
     assert "it is put right" in ci()
     ci("--no-drift")
+
+
+def test_up_puts_right_what_somebody_else_changes(
+    project: Path, cluster_env: dict[str, str], namespace: str, start: Start
+) -> None:
+    there = ("--namespace", namespace)
+    (project / "Tiltfile").write_text("k8s_yaml('app.yaml')\n", encoding="utf-8")
+    app = APP.replace("e2e-rebuilt", "localhost:5000/base/busybox:1")
+    conf = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: conf}\ndata: {a: '1'}\n"
+    (project / "app.yaml").write_text(f"{app}{conf}", encoding="utf-8")
+    run = start(project, "up", *there, env=cluster_env)
+    run.until("ConfigMap/conf: applied")
+    run.until("Deployment/app: applied")
+    kubectl(cluster_env, "scale", "deployment", "app", "--replicas=2", *there)
+    run.until("Deployment/app: somebody else has changed it: spec.replicas 2 → 1; it is put right")
+    run.until("Deployment/app: changed spec.replicas 2 → 1")
+    patch = '--patch={"data": {"a": "2"}}'
+    kubectl(cluster_env, "patch", "configmap", "conf", "--type=merge", patch, *there)
+    run.until("ConfigMap/conf: changed data.a 2 → 1")
+    run.interrupt()
+    assert run.end().code == 0
+    value = kubectl(cluster_env, "get", "configmap", "conf", *there, "--output=jsonpath={.data.a}")
+    assert value == "1"

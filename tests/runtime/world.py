@@ -112,6 +112,7 @@ class World:
         delete_namespaces: bool = False,
         no_prune: bool = False,
         no_drift: bool = False,
+        no_heal: bool = False,
         cache: Cache = Cache.WRITE,
         rebuild: tuple[str, ...] = (),
         **limits: float,
@@ -130,6 +131,7 @@ class World:
             delete_namespaces=delete_namespaces,
             no_prune=no_prune,
             no_drift=no_drift,
+            no_heal=no_heal,
             cache=cache,
             rebuild=rebuild,
         )

@@ -492,6 +492,7 @@ class StartSessionRequest(_message.Message):
     NO_DRIFT_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     REBUILD_FIELD_NUMBER: _builtins.int
+    NO_HEAL_FIELD_NUMBER: _builtins.int
     tiltfile_path: _builtins.str
     """Absolute."""
     mode: Global___Mode.ValueType
@@ -513,6 +514,8 @@ class StartSessionRequest(_message.Message):
     """Fail where somebody else has changed an object, instead of putting it right."""
     cache: Global___Cache.ValueType
     """Unspecified is write."""
+    no_heal: _builtins.bool
+    """Tell what somebody else has changed, and leave it so."""
     @_builtins.property
     def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -543,10 +546,11 @@ class StartSessionRequest(_message.Message):
         no_drift: _builtins.bool = ...,
         cache: Global___Cache.ValueType = ...,
         rebuild: _abc.Iterable[_builtins.str] | None = ...,
+        no_heal: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "cache", b"cache", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "no_drift", b"no_drift", "no_prune", b"no_prune", "rebuild", b"rebuild", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["args", b"args", "cache", b"cache", "context", b"context", "delete_namespaces", b"delete_namespaces", "end_with_client", b"end_with_client", "env", b"env", "keep_going", b"keep_going", "limits", b"limits", "mode", b"mode", "namespace", b"namespace", "no_drift", b"no_drift", "no_heal", b"no_heal", "no_prune", b"no_prune", "rebuild", b"rebuild", "tiltfile_path", b"tiltfile_path", "working_dir", b"working_dir"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,6 +19,6 @@ line. What is deployed stays."""
 def run(argv: Sequence[str]) -> int:
     """Run a session until it is stopped; the exit code."""
     parser = arguments.Parser("up", _SUMMARY, epilog=_CODES)
-    arguments.add(parser, *reuse.FLAGS, *arguments.OUTPUTS, *arguments.SESSION)
+    arguments.add(parser, *reuse.FLAGS, reuse.NO_HEAL, *arguments.OUTPUTS, *arguments.SESSION)
     found = options.read(arguments.parse(parser, argv))
     return running.run(found, Start("up"))

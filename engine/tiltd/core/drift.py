@@ -40,6 +40,24 @@ def untouched(sent: JSON, live: JSON) -> bool:
     return _holds_map(podspec.section(ours[0], "fieldsV1"), normalise.owned(sent), others)
 
 
+def moved(sent: JSON, answered: JSON, live: JSON) -> bool:
+    """Whether what we sent reads otherwise on the live object than in the answer to the apply.
+
+    For objects as a watch tells them, without an account of who set what: so values are compared,
+    and what differed right after the apply (a webhook's doing) is no difference.
+    """
+    if live is answered or _bare(live) == _bare(answered):
+        return False
+    return normalise.pair(live, sent) != normalise.pair(answered, sent)
+
+
+def _bare(body: JSON) -> JSON:
+    """What a change of the status leaves alone."""
+    metadata = podspec.section(body, "metadata")
+    named = {k: metadata.get(k) for k in ("labels", "annotations")}
+    return {**{k: v for k, v in body.items() if k not in {"status", "metadata"}}, **named}
+
+
 def _holds_map(held: JSON, fields: JSON, others: Sequence[JSON]) -> bool:
     return all(
         _holds(held.get(f"f:{name}"), value, _below(others, f"f:{name}"))

@@ -36,7 +36,10 @@ def watch_scopes(s: State) -> frozenset[Scope]:
         return frozenset()  # each delete sees to its object's end by itself
     scopes: set[Scope] = set()
     for manifest in _manifests(s):
-        if manifest.id.kind not in _STATIC:
+        if manifest.id.kind in _STATIC:
+            if s.session.spec.mode is Mode.UP:  # what somebody else changes is put right
+                scopes.add(scope(manifest, s, ours=True))
+        else:
             scopes.add(scope(manifest, s, ours=True))
             where = manifest.id.namespace or s.kube_context.namespace
             if manifest.id.kind in _TOLD_BY_EVENTS:

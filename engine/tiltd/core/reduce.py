@@ -226,7 +226,11 @@ def _applied(s: State, event: events.ObjectApplied) -> State:
     if event.id not in s.graph.manifests:
         return s
     uid = live.uid(event.body)
-    applied = state.Applied(event.key, uid, event.at, event.changed, live.trimmed(event.body))
+    before = s.applied.get(event.id)
+    again = before is not None and before.key == event.key and before.uid == uid and event.changed
+    healed = before.healed + 1 if before is not None and again else 0
+    body = live.trimmed(event.body)
+    applied = state.Applied(event.key, uid, event.at, event.changed, body, healed)
     # What was found before the session is old now, whoever looks at it next.
     found = s.found
     if event.id in found:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from tiltd.core import graph as graphs
+from tiltd.core import live
 from tiltd.model import events
+from tiltd.model.desired import JSON
 from tiltd.model.graph import ObjectNode
 from tiltd.model.names import (
     CLUSTER,
@@ -81,8 +83,8 @@ def _about(  # noqa: C901, PLR0911 - a table of events
                 name in old.resources and old.resources[name].ready_once
             )
             return _below(new, resource_node(name)) if first else (resource_node(name),)
-        case events.ClusterChanged():
-            return _changed(old, new)
+        case events.ClusterChanged(seen=seen):
+            return (*_changed(old, new), *_touched(new, seen))
         case events.Connected() | events.Looked():
             # No verdict speaks of the cluster before anything was applied to it.
             return (n for n in everyone(new) if _down(new) or not n.startswith("resource/"))
@@ -124,6 +126,16 @@ def _changed(old: State, new: State) -> Iterator[NodeName]:
             yield from _below(new, object_node(lost))
     if old.found is not new.found:
         yield from (object_node(i) for i in old.found.keys() - new.found.keys())
+
+
+def _touched(s: State, seen: Iterable[JSON]) -> Iterator[NodeName]:
+    """`up`: the objects of ours that were seen; somebody else may have changed them."""
+    if s.session is None or s.session.spec.mode is not Mode.UP:
+        return
+    for body in seen:
+        name = live.find(s.applied, body, s.kube_context.namespace)
+        if name is not None:
+            yield object_node(name)
 
 
 def _judges(s: State, node: NodeName) -> Iterator[NodeName]:

@@ -80,6 +80,7 @@ class SessionSpec:
         delete_namespaces: `down`: Namespaces too.
         no_prune: objects that are no longer in the Tiltfile stay.
         no_drift: an object that somebody else has changed is a failure, and stays as it is.
+        no_heal: what somebody else has changed is told, and stays as it is.
         cache: whether images are shared with other runs.
         rebuild: images (or resources: all of theirs) to build again, whatever is there.
     """
@@ -98,6 +99,7 @@ class SessionSpec:
     delete_namespaces: bool = False
     no_prune: bool = False
     no_drift: bool = False
+    no_heal: bool = False
     cache: Cache = Cache.WRITE
     rebuild: tuple[str, ...] = ()
 
@@ -223,6 +225,7 @@ class Applied:
         at: when; for an object that needed nothing, when that was seen.
         changed: whether an apply was sent.
         body: the live object as it was then.
+        healed: how often in a row what somebody else changed was put right.
     """
 
     key: str
@@ -230,6 +233,7 @@ class Applied:
     at: float
     changed: bool
     body: JSON = field(repr=False)
+    healed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

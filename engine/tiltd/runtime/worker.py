@@ -271,7 +271,11 @@ class Worker:
         known = state.applied.get(name)
         before = known.body if known is not None else state.found.get(name)
         if action.drifted:
-            await self._drifted(action, before or {}, log)
+            if known is not None:
+                before = state.live.objects.get(known.uid, known.body)
+            if await self._left(action, before or {}, log):
+                seen, now = before or {}, self._clock.now()
+                return (events.ObjectApplied(name, action.key, seen, now, changed=False),)
         answer = await self._connected().apply(action.body, action.timeout)
         for field in answer.conflicts:
             log.write(f"{name}: took over {field} from another manager\n", level="warn")
@@ -279,16 +283,21 @@ class Worker:
         now = self._clock.now()
         return (events.ObjectApplied(name, action.key, answer.body, now, changed=True),)
 
-    async def _drifted(self, action: Apply, before: JSON, log: Log) -> None:
-        """Somebody else has changed an object: told, and a failure where that is asked for."""
+    async def _left(self, action: Apply, before: JSON, log: Log) -> bool:
+        """Somebody else has changed an object: told; whether it is left so.
+
+        Raises:
+            PermanentError: it must not be (`--no-drift`).
+        """
         changes = await self._pool.run(diff.between, before, action.body)
         told = "; ".join(str(c) for c in changes[:5]) or "its fields are managed by somebody else"
         message = f"{action.manifest.id}: somebody else has changed it: {told}"
-        if not self._spec.no_drift:
-            log.write(f"{message}; it is put right\n", level="warn")
-            return
-        hint = "bring the change into the manifest, or run without --no-drift to put it right"
-        raise PermanentError(Problem(Code.DRIFT, message, hint=hint))
+        if self._spec.no_drift:
+            hint = "bring the change into the manifest, or run without --no-drift to put it right"
+            raise PermanentError(Problem(Code.DRIFT, message, hint=hint))
+        does = "it is left so" if self._spec.no_heal else "it is put right"
+        log.write(f"{message}; {does}\n", level="warn")
+        return self._spec.no_heal
 
     async def _delete(self, action: Delete, phase: Phase) -> tuple[events.Event, ...]:
         phase("delete")

@@ -118,6 +118,7 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
             delete_namespaces=request.delete_namespaces,
             no_prune=request.no_prune,
             no_drift=request.no_drift,
+            no_heal=request.no_heal,
             cache=convert.CACHES.get(request.cache, Cache.WRITE),
             rebuild=tuple(request.rebuild),
         )

@@ -7,7 +7,11 @@ from tiltd.model.decisions import Decision, Done, Hold, Record
 from tiltd.model.desired import JSON, Manifest
 from tiltd.model.events import ObjectApplied
 from tiltd.model.names import CLUSTER, NodeName, ObjectId, image_node, object_node
-from tiltd.model.state import State
+from tiltd.model.state import Applied, Mode, State
+
+_MOST_HEALED = 3
+_TRUCE = 300.0
+"""After so many corrections, so many seconds without: two programs must not fight for ever."""
 
 
 def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
@@ -18,14 +22,40 @@ def reconcile(manifest: Manifest, s: State, now: float) -> Decision:
     rendered = render(manifest, s)
     applied = s.applied.get(manifest.id)
     if applied is not None and applied.key == rendered.key:
-        return Done()
+        return _kept(manifest, applied, rendered, s, now)
     found = s.found.get(manifest.id)
     if applied is None and found is not None and same(rendered, found):
         return Record(ObjectApplied(manifest.id, rendered.key, found, now, changed=False))
-    timeout = s.project.settings.apply_timeout if s.project else 30.0
     drifted = applied is None and found is not None and _was_applied(rendered, found)
+    return _apply(manifest, rendered, s, now, drifted=drifted)
+
+
+def _apply(
+    manifest: Manifest, rendered: inject.Rendered, s: State, now: float, *, drifted: bool
+) -> Decision:
+    timeout = s.project.settings.apply_timeout if s.project else 30.0
     apply = Apply(manifest, rendered.body, rendered.key, timeout, drifted)
-    return holds.unless_failed(node, apply, s, now)
+    return holds.unless_failed(object_node(manifest.id), apply, s, now)
+
+
+def _kept(
+    manifest: Manifest, applied: Applied, rendered: inject.Rendered, s: State, now: float
+) -> Decision:
+    """`up`: what somebody else changes is put right; not for ever, if he does not give in."""
+    if s.session is None or s.session.spec.mode is not Mode.UP:
+        return Done()
+    live = s.live.objects.get(applied.uid, applied.body)
+    progress = s.progress.get(object_node(manifest.id))
+    if progress is not None and progress.running is not None:
+        # The watch may show the correction before it has answered: it is to end all the same.
+        return _apply(manifest, rendered, s, now, drifted=True)
+    if not drift.moved(rendered.body, applied.body, live):
+        return Done()
+    again = applied.at + _TRUCE
+    if applied.healed >= _MOST_HEALED and now < again:
+        reason = "somebody else keeps changing it: take the field from one of the two"
+        return Hold("drifting", reason, until=again)
+    return _apply(manifest, rendered, s, now, drifted=True)
 
 
 def render(manifest: Manifest, s: State) -> inject.Rendered:
