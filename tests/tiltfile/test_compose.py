@@ -225,6 +225,15 @@ async def test_the_values_of_its_secrets_are_never_shown(workspace: Workspace) -
 
 
 @needs_compose
+async def test_what_docker_compose_warns_of_is_passed_on(workspace: Workspace) -> None:
+    workspace.write({"c.yml": "services: {a: {image: x, command: ['${NOT_SET}']}}"})
+    loaded = await workspace.load("docker_compose('c.yml')")
+    ((place, words),) = loaded.project.warnings
+    assert str(place) == "Tiltfile:1:1"
+    assert words.startswith("Docker Compose says: The 'NOT_SET' variable is not set")
+
+
+@needs_compose
 async def test_restart_container_is_for_services(workspace: Workspace) -> None:
     workspace.write({**FILE, "Dockerfile": "FROM scratch"})
     loaded = await workspace.load(

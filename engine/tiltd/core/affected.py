@@ -52,7 +52,7 @@ def followed(s: State) -> frozenset[str]:
     session = s.session
     if session is None or session.ended is not None or session.spec.mode is not Mode.UP:
         return frozenset()
-    return frozenset(s.mending) | (watched(s.project) if s.project else frozenset())
+    return frozenset(s.mending) | (watched(s.project) if s.project else frozenset[str]())
 
 
 def watched(project: Project) -> frozenset[str]:

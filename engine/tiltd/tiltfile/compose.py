@@ -29,7 +29,7 @@ _ODD = re.compile(r"[^-_a-z0-9]")
 _NO_PLUGIN = re.compile(
     r"unknown command: docker compose|'compose' is not a docker command|unknown (shorthand )?flag"
 )
-_WARNING = re.compile(r"level=warning")
+_WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _ENDS = "service_completed_successfully"
 _SHORTEST_SECRET = 4
 _OVERRIDING = frozenset({"COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME"})
@@ -64,6 +64,8 @@ def resolve(reading: Reading, project: ComposeProject, texts: Mapping[str, str])
     with tempfile.TemporaryDirectory() as folder:
         config = _Config(reading, project, texts, folder)
         body = cast("dict[str, Any]", json.loads(config.run("*", "--format", "json")))
+        for words in config.warned:
+            reading.warn(f"Docker Compose says: {words}")
         services = podspec.section(body, "services")
         names = sorted(services)
         if any(podspec.section(services, name).get("profiles") for name in names):
@@ -135,6 +137,7 @@ class _Config:
         self, reading: Reading, project: ComposeProject, texts: Mapping[str, str], folder: str
     ) -> None:
         self._reading, self._project = reading, project
+        self.warned: tuple[str, ...] = ()
         self._base: list[str] = ["--project-name", project.name, "--project-directory", project.dir]
         self._base += ["--env-file", project.env_file] if project.env_file else []
         for name in project.files:
@@ -163,6 +166,8 @@ class _Config:
             raise _no_plugin(error.message) from error
         if output.code:
             raise self._refused(output)
+        warned = (match[1] for match in _WARNING.finditer(output.stderr))
+        self.warned = tuple(words.replace('\\"', "'") for words in warned)
         return output.stdout
 
     def _refused(self, output: commands.Output) -> Mistake:
