@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import project as build
 from tests.runtime.world import World, world
+from tiltd.core import diff
 from tiltd.core.plan import Planned, Step
 from tiltd.model.desired import Manifest, PodReadiness, Project, Resource
 from tiltd.model.names import SessionId
@@ -305,3 +306,23 @@ async def test_an_image_in_the_engine_alone_is_pushed(files: Path) -> None:
             Step.BUILD,
             "as it was built last, but nowhere to be found",
         )
+
+
+async def test_what_is_unchanged_is_not_looked_at_by_deepdiff(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(state_folder=files) as engine:
+        await running(engine, shop())
+        compared: list[str] = []
+        between = diff.between
+
+        def counted(live: Any, desired: Any) -> tuple[diff.Change, ...]:
+            compared.append(desired["metadata"]["name"])
+            return between(live, desired)
+
+        monkeypatch.setattr(diff, "between", counted)
+        assert steps(await planned(engine)) == {CHECK: Step.RUN}
+        await running(engine, shop())
+        assert compared == []
+        await planned(engine, shop(replicas=2))
+        assert set(compared) == {"web"}
