@@ -108,11 +108,11 @@ async def _addresses_trouble(name: str, subnet: str, cidr: str) -> str | None:
     return await _nft(rules.script(_table(name), bridge.interface(name), subnet, cidr, ()))
 
 
-async def stop(cluster: Cluster, client: engine.Engine) -> None:
-    """Take away the rules and the bridge; its containers must be gone."""
+async def stop(cluster: str, client: engine.Engine) -> None:
+    """Take away the rules and the bridge of a cluster by its name; its containers must be gone."""
     if os.geteuid() == 0 and shutil.which("nft") is not None:
-        await _nft(rules.removal(_table(cluster.facts.name)))
-    await bridge.remove(client, cluster.facts.name)
+        await _nft(rules.removal(_table(cluster)))
+    await bridge.remove(client, cluster)
 
 
 async def run(cluster: Cluster, facilities: Facilities) -> None:

@@ -137,8 +137,7 @@ async def _exec(spec: Object, target: Target, limit: float) -> Result:
     command = [str(part) for part in spec.get("command") or ()]
     engine = target.engine
     try:
-        async with asyncio.timeout(limit):
-            code, output = await run(engine, target.container_id, command)
+        code, output = await run(engine, target.container_id, command, limit)
     except TimeoutError:
         shown = " ".join(command)
         text = f'command timed out: "{shown}" timed out after {limit:g}s'
@@ -152,11 +151,18 @@ async def _exec(spec: Object, target: Target, limit: float) -> Result:
     return Result(Outcome.SUCCESS if code == 0 else Outcome.FAILURE, text[:10240])
 
 
-async def run(engine: engines.Engine, container_id: str, command: list[str]) -> tuple[int, bytes]:
-    """Run a command in a container; its exit code and output."""
+async def run(
+    engine: engines.Engine, container_id: str, command: list[str], limit: float
+) -> tuple[int, bytes]:
+    """Run a command in a container; its exit code and output.
+
+    Raises:
+        TimeoutError: it took longer than `limit` seconds.
+    """
     body = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
     made = await engine.call("POST", f"/containers/{container_id}/exec", body)
-    output = await engine.output(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
+    async with asyncio.timeout(limit):
+        output = await engine.output(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
     seen = await engine.call("GET", f"/exec/{made['Id']}/json")
     return int(seen.get("ExitCode") or 0), output
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tilt_cluster import api, controllers, engine, fields, network, node, tokens
+from tilt_cluster import api, controllers, engine, fields, node, removal, tokens
 from tilt_cluster.objects import (
     NAMESPACES,
     NODES,
@@ -188,14 +188,11 @@ async def running(made: api.Api) -> AsyncGenerator[Small]:
 
 
 async def clean(made: api.Api) -> None:
-    """Remove what a cluster left in the Engine."""
+    """Remove what a cluster left in the Engine, and see that nothing is left."""
+    name = made.facts.name
     async with engine.Engine("/var/run/docker.sock") as client:
-        filters = {"label": [f"dev.tilt.cluster={made.facts.name}"]}
-        query = {"all": True, "filters": filters}
-        for one in await client.call("GET", "/containers/json", query=query):
-            with contextlib.suppress(engine.EngineError):
-                await client.call("DELETE", f"/containers/{one['Id']}", query={"force": True})
-        await network.stop(made, client)
+        await removal.remove(name, client)
+        assert name not in await removal.clusters(client)
 
 
 __all__ = ["ApiError", "Console", "Small", "clean", "new_api", "running", "status"]
