@@ -328,6 +328,16 @@ esac
     assert set(target(loaded.project.resources[0]).project.body["services"]) == {"a", "b"}
 
 
+@pytest.mark.parametrize("printed", ["services: {}", "[1]", ""])
+async def test_a_program_that_prints_something_else_is_named(
+    printed: str, workspace: Workspace
+) -> None:
+    workspace.write(FILE)
+    program = stand_in(workspace, f"echo '{printed}'")
+    with pytest.raises(LoadError, match="prints no JSON"):
+        await workspace.load(ALL, env={"TILT_DOCKER_COMPOSE_CMD": program})
+
+
 ONE = """echo '{"services": {"made": {}}}'"""
 
 

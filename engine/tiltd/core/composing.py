@@ -5,13 +5,38 @@ become of the files or of the environment since.  An image of ours has its key a
 image is a new configuration, and Docker Compose makes a new container for just that reason.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Final
+
 from tiltd.core import keys, manual, podspec
 from tiltd.model.desired import JSON, ComposeTarget, Image
 from tiltd.model.names import ResourceName
 from tiltd.model.state import ServiceUp, State
 
+COMMAND_VARIABLE: Final = "TILT_DOCKER_COMPOSE_CMD"
+"""Names a program to be used instead of `docker compose` (Tilt's variable)."""
+INSTALL: Final = (
+    "install the plugin docker-compose (Debian: docker-compose-plugin; "
+    "https://docs.docker.com/compose/install/), then see `docker compose version`"
+)
+"""What to do where there is no Docker Compose."""
+_NO_PLUGIN: Final = re.compile(
+    r"unknown command: docker compose|'compose' is not a docker command|unknown (shorthand )?flag"
+)
 _OURS = "missing"
 """The pull policy of an image of ours: a registry may not have it, and the tag never moves."""
+
+
+def program(env: Mapping[str, str]) -> tuple[str, ...]:
+    """How Docker Compose is called in an environment."""
+    given = env.get(COMMAND_VARIABLE)
+    return (given,) if given else ("docker", "compose")
+
+
+def is_missing(printed: str) -> bool:
+    """Whether what docker printed means that it has no such plugin."""
+    return _NO_PLUGIN.search(printed) is not None
 
 
 def body(target: ComposeTarget, s: State) -> JSON:

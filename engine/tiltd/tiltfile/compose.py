@@ -14,21 +14,16 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import cast
 
-from tiltd.core import dockerignore, podspec
+from tiltd.core import composing, dockerignore, podspec
 from tiltd.model.desired import JSON, Command, ComposeBuild, ComposeProject, Ignore
 from tiltd.model.problems import Code
 from tiltd.tiltfile import commands, yaml_text
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
-COMMAND_VARIABLE: Final = "TILT_DOCKER_COMPOSE_CMD"
-"""Names a program to be used instead of `docker compose` (Tilt's variable)."""
 _ODD = re.compile(r"[^-_a-z0-9]")
-_NO_PLUGIN = re.compile(
-    r"unknown command: docker compose|'compose' is not a docker command|unknown (shorthand )?flag"
-)
 _WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _ENDS = "service_completed_successfully"
 _SHORTEST_SECRET = 4
@@ -63,7 +58,7 @@ def resolve(reading: Reading, project: ComposeProject, texts: Mapping[str, str])
         reading.files.watch_file(path)
     with tempfile.TemporaryDirectory() as folder:
         config = _Config(reading, project, texts, folder)
-        body = cast("dict[str, Any]", json.loads(config.run("*", "--format", "json")))
+        body = config.resolved("*")
         for words in config.warned:
             reading.warn(f"Docker Compose says: {words}")
         services = podspec.section(body, "services")
@@ -71,7 +66,7 @@ def resolve(reading: Reading, project: ComposeProject, texts: Mapping[str, str])
         if any(podspec.section(services, name).get("profiles") for name in names):
             names = sorted(config.run(project.profiles, "--services").split())
         if not set(names) <= set(services):  # an older one that does not know every profile as `*`
-            body = json.loads(config.run(project.profiles, "--format", "json"))
+            body = config.resolved(*project.profiles)
             services = podspec.section(body, "services")
     for value in _secrets(reading.env, body):
         reading.compose.secrets[value] = None
@@ -147,16 +142,32 @@ class _Config:
                 Path(path).write_text(texts[name], "utf-8", "surrogateescape")
             self._base += ["--file", path]
 
+    def resolved(self, *profiles: str) -> JSON:
+        """The project with these profiles switched on. Raises as `run`."""
+        text = self.run(profiles, "--format", "json")
+        try:
+            content = cast("object", json.loads(text))
+        except ValueError as error:
+            raise self._odd(str(error)) from error
+        if not isinstance(content, dict):
+            raise self._odd("it is no object")
+        return cast("JSON", content)
+
+    def _odd(self, reason: str) -> Mistake:
+        program = " ".join(composing.program(self._reading.env))
+        return Mistake(
+            f"docker_compose: `{program} config --format json` prints no JSON: {reason}",
+            hint="Docker Compose v2 does; see what is called here",
+        )
+
     def run(self, profiles: Iterable[str], *args: str) -> str:
         """What it prints, with these profiles switched on.
 
         Raises:
             Mistake: it fails, or is not there.
         """
-        given = self._reading.env.get(COMMAND_VARIABLE)
         switched = [part for name in profiles for part in ("--profile", name)]
-        program = (given,) if given else ("docker", "compose")
-        argv = (*program, *self._base, *switched, "config", *args)
+        argv = (*composing.program(self._reading.env), *self._base, *switched, "config", *args)
         # Its own variables would be taken for what the Tiltfile has not said.
         env = {k: v for k, v in self._reading.env.items() if k not in _OVERRIDING}
         try:
@@ -173,7 +184,7 @@ class _Config:
     def _refused(self, output: commands.Output) -> Mistake:
         lines = [line for line in output.stderr.splitlines() if not _WARNING.search(line)]
         text = "\n".join(lines).strip()
-        if _NO_PLUGIN.search(text):
+        if composing.is_missing(text):
             return _no_plugin(text.splitlines()[0])
         shown = ", ".join(self._reading.files.shown(path) for path in self._project.files)
         last = text.splitlines()[-1] if text else f"exit code {output.code}"
@@ -186,8 +197,7 @@ class _Config:
 def _no_plugin(said: str) -> Mistake:
     return Mistake(
         f"docker_compose() needs Docker Compose v2, which is not there: {said}",
-        hint="install the plugin docker-compose (Debian: docker-compose-plugin; "
-        "https://docs.docker.com/compose/install/), then see `docker compose version`",
+        hint=composing.INSTALL,
         code=Code.COMMAND,
     )
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from tiltd import ports
+from tiltd.core import composing
 from tiltd.model.desired import Command, ComposeProject
 from tiltd.model.problems import Code, Problem
 
-COMMAND_VARIABLE: Final = "TILT_DOCKER_COMPOSE_CMD"
-"""Names a program to be used instead of `docker compose` (Tilt's variable)."""
 _LAST_LINES = 20
 _EVERY = ("*",)
 """What was switched on once has to go, too."""
@@ -31,9 +30,6 @@ _PROGRESS = re.compile(
     r"Healthy|Stopping|Stopped|Removing|Removed|Building|Built|Error)\s*$|^\s*$|level=warning"
 )
 _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect|dial unix")
-_NO_PLUGIN = re.compile(
-    r"unknown command: docker compose|'compose' is not a docker command|unknown shorthand flag: 'f'"
-)
 _AGAIN = re.compile(
     r"TLS handshake timeout|i/o timeout|connection reset|toomanyrequests|429 Too Many|"
     r"50[234] |network with name \S+ already exists|temporary failure|"
@@ -96,15 +92,9 @@ def command(
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(body, file)
         file.flush()
-        argv = (*_FROM_STDIN, file.name, *program(env), *base, "-f", "-", *args)
+        argv = (*_FROM_STDIN, file.name, *composing.program(env), *base, "-f", "-", *args)
         folder = project.dir if Path(project.dir).is_dir() else os.sep
         yield Command(argv, folder, dict(project.env))
-
-
-def program(env: Mapping[str, str]) -> tuple[str, ...]:
-    """How Docker Compose is called."""
-    given = env.get(COMMAND_VARIABLE)
-    return (given,) if given else ("docker", "compose")
 
 
 def failed(what: str, code: Code, exit_code: int, lines: list[str]) -> Exception:
@@ -119,7 +109,7 @@ def failed(what: str, code: Code, exit_code: int, lines: list[str]) -> Exception
     text = "\n".join(lines)
     said = _said(lines) or f"exit code {exit_code}"
     message = f"{what} failed: {said}"
-    if _NO_PLUGIN.search(text):
+    if composing.is_missing(text):
         return ports.PermanentError(no_plugin())
     if _NO_ENGINE.search(text):
         hint = "start Docker, or set DOCKER_HOST or DOCKER_CONTEXT to where it runs"
@@ -134,8 +124,7 @@ def no_plugin() -> Problem:
     return Problem(
         Code.COMMAND,
         "docker_compose() needs Docker Compose v2, and `docker compose` is not there",
-        hint="install the plugin docker-compose (Debian: docker-compose-plugin; "
-        "https://docs.docker.com/compose/install/), then see `docker compose version`",
+        hint=composing.INSTALL,
     )
 
 
