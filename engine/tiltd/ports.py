@@ -204,6 +204,10 @@ class Cluster(Protocol):
         """The lists of what projects of this label have applied, by name (`core.stock`)."""
         ...
 
+    async def stocks_elsewhere(self) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """All other such accounts in the cluster, each with the namespace that it is in."""
+        ...
+
     async def note_stock(self, name: str, text: str | None) -> None:
         """Write one of them, or remove it."""
         ...

@@ -52,3 +52,31 @@ def test_what_the_tiltfile_drops_is_planned_deleted_and_gone(
     assert start(project, "down", *there, env=cluster_env).end().code == 0
     left = kubectl(cluster_env, "get", "configmap", *there, "--output=name").split()
     assert set(left) == {"configmap/kube-root-ca.crt", "configmap/theirs", "configmap/c"}
+
+
+def test_what_another_namespace_needs_too_stays(
+    project: Path, cluster_env: dict[str, str], namespace: str, start: Start
+) -> None:
+    role = f"tiltd-e2e-{namespace}"
+    other = f"{namespace}-b"
+    text = (
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
+        f"metadata: {{name: {role}}}\nrules: []\n"
+    )
+    kubectl(cluster_env, "create", "namespace", other)
+    try:
+        for where in (namespace, other):
+            write(project, "a")
+            with (project / "app.yaml").open("a", encoding="utf-8") as file:
+                file.write(f"---\n{text}")
+            done = start(project, "ci", "--namespace", where, env=cluster_env).end()
+            assert done.code == 0, done.out
+        write(project, "a")
+        first = start(project, "ci", "--namespace", namespace, env=cluster_env).end()
+        assert first.says(f"a project in namespace {other} has it, too")
+        kubectl(cluster_env, "get", "clusterrole", role)
+        second = start(project, "ci", "--namespace", other, env=cluster_env).end()
+        assert second.says(f"ClusterRole/{role}: deleted")
+    finally:
+        kubectl(cluster_env, "delete", "clusterrole", role, "--ignore-not-found")
+        kubectl(cluster_env, "delete", "namespace", other, "--wait=false")

@@ -97,6 +97,7 @@ class FakeCluster:
         self.info = ClusterInfo(KubeContext(), "v1.36.0")
         self.forbidden: set[str] = set()
         self.stocks: dict[str, str] = {}
+        self.other_stocks: list[tuple[str, dict[str, str]]] = []
         self.stock_errors: deque[Exception] = deque()
         self.stock_writes = 0
         self.blind: ports.Blind = _unseen
@@ -209,6 +210,11 @@ class FakeCluster:
         if self.stock_errors:
             raise self.stock_errors.popleft()
         return dict(self.stocks)
+
+    async def stocks_elsewhere(self) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """See `ports.Cluster`."""
+        await asyncio.sleep(self.delay)
+        return tuple(self.other_stocks)
 
     async def note_stock(self, name: str, text: str | None) -> None:
         """See `ports.Cluster`."""

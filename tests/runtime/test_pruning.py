@@ -214,3 +214,18 @@ async def test_nothing_is_deleted_where_that_is_asked_for() -> None:
         assert names(engine) == {"a", "b"}
         await healthy(engine, app("a"))
         assert names(engine) == {"a"}
+
+
+async def test_what_a_project_in_another_namespace_has_too_stays() -> None:
+    role = thing("ClusterRole", "reader", "rbac.authorization.k8s.io/v1", rules=[])
+    async with world() as engine:
+        await healthy(engine, build.project(kube("web", build.config_map("a"), role)))
+        (ours,) = engine.cluster.stocks.values()
+        engine.cluster.other_stocks.append(("staging", {"x": ours}))
+        await healthy(engine, app("a"))
+        assert names(engine, "ClusterRole") == {"reader"}
+        assert "a project in namespace staging has it, too" in engine.text()
+        engine.cluster.other_stocks.clear()
+        await healthy(engine, build.project(kube("web", build.config_map("a"), role)))
+        await healthy(engine, app("a"))
+        assert names(engine, "ClusterRole") == set()

@@ -112,6 +112,22 @@ def is_it(entry: Entry, body: JSON, namespace: str) -> bool:
     }
 
 
+def elsewhere(entry: Entry, namespace: str, others: Iterable[tuple[str, Mapping[str, str]]]) -> str:
+    """The namespace in which another account has an object too; empty if none has.
+
+    Args:
+        entry: the object.
+        namespace: the default one of its project.
+        others: those accounts, each with its own default namespace.
+    """
+    wanted = _identity(entry, namespace)
+    for where, data in others:
+        found = parse(data).values()
+        if any(wanted == _identity(e, where) or _bare(e, entry) for known in found for e in known):
+            return where
+    return ""
+
+
 def kept(body: JSON) -> str:
     """Why an object stays although its project no longer has it; empty: it goes."""
     if removing.keeps(body):
@@ -130,6 +146,13 @@ def defines(body: JSON) -> Scope | None:
     version = str(versions[0].get("name")) if versions else ""
     kind = str(podspec.section(spec, "names").get("kind"))
     return Scope(str(spec.get("group")), version, kind, "", ours=False)
+
+
+def _bare(one: Entry, other: Entry) -> bool:
+    """Whether they may be one object outside of all namespaces: neither names one."""
+    if one.namespace or other.namespace:
+        return False
+    return (one.group, one.kind, one.name) == (other.group, other.kind, other.name)
 
 
 def _identity(entry: Entry, namespace: str) -> tuple[str, str, str, str]:

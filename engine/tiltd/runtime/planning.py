@@ -189,7 +189,9 @@ async def _gone(s: State, cluster: Cluster, log: Log) -> tuple[plan.Gone, ...]:
     lost = stock.gone(lists, stock.own(lists, now, namespace), now, namespace)
     found = await pruning.there(cluster, lost, namespace)
     bodies = tuple(found.items())
-    stays = await _each(bodies, lambda item: pruning.reason_to_stay(cluster, item[1]), _FINDS)
+    stays = await _each(
+        bodies, lambda item: pruning.reason_to_stay(cluster, *item, namespace), _FINDS
+    )
     return tuple(plan.Gone(entry, why) for (entry, _), why in zip(bodies, stays, strict=True))
 
 

@@ -68,10 +68,20 @@ async def there(cluster: Cluster, lost: tuple[Entry, ...], namespace: str) -> di
     }
 
 
-async def reason_to_stay(cluster: Cluster, body: JSON) -> str:
-    """Why an object is not deleted; empty: it is."""
+async def reason_to_stay(cluster: Cluster, entry: Entry, body: JSON, namespace: str) -> str:
+    """Why an object is not deleted; empty: it is.
+
+    What is not in the default namespace may belong to a project in another one as well.
+    """
     if words := stock.kept(body):
         return words
+    if podspec.section(body, "metadata").get("namespace") != namespace:
+        try:
+            where = stock.elsewhere(entry, namespace, await cluster.stocks_elsewhere())
+        except PermanentError as error:
+            return f"whether other projects have it can't be told: {error.problem.message}"
+        if where:
+            return f"a project in namespace {where} has it, too"
     defined = stock.defines(body)
     if defined is not None and await cluster.look(frozenset({defined})):
         return f"there are objects of kind {defined.kind}"
@@ -85,7 +95,7 @@ async def _delete(
     found = await there(cluster, lost, namespace)
     left: set[Entry] = set()
     for entry, body in sorted(found.items(), key=lambda item: _rank(item[1])):
-        if words := await reason_to_stay(cluster, body):
+        if words := await reason_to_stay(cluster, entry, body, namespace):
             log.write(f"{entry}: no longer in the Tiltfile; it stays: {words}\n", level="warn")
             continue
         try:

@@ -174,6 +174,10 @@ class KubeCluster:
         """See `ports.Cluster`."""
         return await self._connected().inventory.read()
 
+    async def stocks_elsewhere(self) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """See `ports.Cluster`."""
+        return await self._connected().inventory.others()
+
     async def note_stock(self, name: str, text: str | None) -> None:
         """See `ports.Cluster`."""
         await self._connected().inventory.note(name, text)

@@ -12,6 +12,8 @@ from tiltd.model.problems import Code, Problem
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _SECONDS = 10.0
+_PREFIX = "tiltd-inventory-"
+_LABEL = "app.kubernetes.io/managed-by"
 _PATCH = "application/merge-patch+json"
 
 
@@ -27,7 +29,7 @@ class Inventory:
     def __init__(self, wire: Wire, label: str, namespace: str) -> None:
         self._wire = wire
         bare = re.sub(r"[^a-z0-9.-]", "-", label.lower()).strip("-.")
-        self._name = f"tiltd-inventory-{bare}"
+        self._name, self._namespace = f"{_PREFIX}{bare}", namespace
         self._folder = f"/api/v1/namespaces/{namespace}/configmaps"
 
     async def read(self) -> Mapping[str, str]:
@@ -36,6 +38,18 @@ class Inventory:
         if reply is None:
             return {}
         return {name: str(text) for name, text in podspec.section(reply, "data").items()}
+
+    async def others(self) -> list[tuple[str, Mapping[str, str]]]:
+        """The accounts in the whole cluster but this one, each with its namespace."""
+        reply = await self._ask("GET", "/api/v1/configmaps", None, labelSelector=f"{_LABEL}=tiltd")
+        found: list[tuple[str, Mapping[str, str]]] = []
+        for item in podspec.rows(reply.get("items")) if reply is not None else ():
+            metadata = podspec.section(item, "metadata")
+            where, name = str(metadata.get("namespace")), str(metadata.get("name"))
+            if (where, name) != (self._namespace, self._name) and name.startswith(_PREFIX):
+                data = podspec.section(item, "data")
+                found.append((where, {key: str(text) for key, text in data.items()}))
+        return found
 
     async def note(self, name: str, text: str | None) -> None:
         """Write one list, or remove it; the last one takes the account along.
@@ -52,15 +66,16 @@ class Inventory:
             await self._ask("DELETE", path, options)
 
     def _made(self, name: str, text: str) -> dict[str, Any]:
-        labels = {"app.kubernetes.io/managed-by": "tiltd"}
+        labels = {_LABEL: "tiltd"}
         metadata = {"name": self._name, "labels": labels}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {name: text}}
 
     async def _ask(
-        self, method: str, path: str, body: Any, kind: str = "application/json"
+        self, method: str, path: str, body: Any, kind: str = "application/json", **query: str
     ) -> Mapping[str, Any] | None:
         """The answer; `None` if there is no such thing, or another client was faster."""
-        query = {"fieldManager": "tiltd"} if method in {"PATCH", "POST"} else {}
+        if method in {"PATCH", "POST"}:
+            query["fieldManager"] = "tiltd"
         request = Request(method, path, query, body, kind, seconds=_SECONDS)
         try:
             reply = await self._wire.ask(request)
