@@ -126,8 +126,7 @@ class Kubelet:
         uid = fields.uid(obj)
         known = self._pods.get(uid)
         if known is not None:
-            if fields.labels(obj) or fields.annotations(obj):
-                known.refresh()
+            known.follow(obj)
             known.wake.set()
             return
         mine = fields.get(obj, "spec", "nodeName") == NODE

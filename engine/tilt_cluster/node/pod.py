@@ -60,6 +60,7 @@ class Pod:
         self.volumes = volumes.Volumes(world.cluster, self.folder)
         self.images: dict[str, str] = {}
         self.failure: tuple[str, str] | None = None
+        self._shown = (fields.labels(pod), fields.annotations(pod))
         self._mount_failures = 0
         self.network_at = 0.0
         self._stops: set[str] = set()
@@ -161,6 +162,13 @@ class Pod:
         times = (plan.wait_until, until, self.volumes.renew_at())
         soonest: float | None = min((at for at in times if at is not None), default=None)
         return soonest
+
+    def follow(self, pod: Object) -> None:
+        """The stored pod has changed: files that show its metadata may have to."""
+        shown = (fields.labels(pod), fields.annotations(pod))
+        if shown != self._shown:
+            self._shown = shown
+            self.refresh()
 
     def refresh(self) -> None:
         """Bring the files of its volumes up to date."""
