@@ -311,3 +311,66 @@ async def test_it_describes_itself(served: Served) -> None:
         assert "tilt_api.v1.Tilt" in names
         break
     call.cancel()
+
+
+def plan_request(**fields: Any) -> pb.PlanRequest:
+    return pb.PlanRequest(tiltfile_path="/src/shop/Tiltfile", working_dir="/src", **fields)
+
+
+async def test_a_plan_is_made_beside_a_running_session(served: Served) -> None:
+    engine = served.engine
+    engine.tiltfiles.project = build.project(
+        build.kubernetes("a", build.config_map("a", value="1")), build.local("long", "sleep")
+    )
+    engine.processes.hold("sleep")
+    session = await served.start()
+    await engine.until(lambda s: is_running(s, "command/long") and len(s.applied) == 1)
+    engine.tiltfiles.project = build.project(
+        build.kubernetes("a", build.config_map("a", value="2")), build.local("long", "sleep")
+    )
+    answer = await served.stub.Plan(plan_request())
+    steps = {node.id: node.step for node in answer.nodes if node.wanted}
+    assert steps["object//ConfigMap//a"] == pb.PLANNED_STEP_CHANGE
+    (change,) = next(n for n in answer.nodes if n.id == "object//ConfigMap//a").changes
+    assert (change.path, change.old, change.new) == ("data.value", '"1"', '"2"')
+    assert engine.state.session is not None
+    assert engine.state.session.ended is None
+    await served.stub.StopSession(pb.StopSessionRequest(session_id=session))
+
+
+async def test_a_plan_that_cannot_be_made_is_refused_with_its_problem(served: Served) -> None:
+    served.engine.tiltfiles.error = PermanentError(
+        Problem(Code.TILTFILE, "no such builtin", Place("/src/shop/Tiltfile", 3, 1), "look it up")
+    )
+    code, problem = await refused(served.stub.Plan(plan_request()))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert (problem.code, problem.line, problem.hint) == ("tiltfile", 3, "look it up")
+    relative = pb.PlanRequest(tiltfile_path="Tiltfile")
+    code, _ = await refused(served.stub.Plan(relative))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_secrets_are_nowhere_in_a_plan(served: Served) -> None:
+    engine = served.engine
+    engine.tiltfiles.secrets = ("correct horse battery",)
+    meta = {"name": "s"}
+    secret = build.manifest(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": meta,
+            "stringData": {"password": "correct horse battery"},
+        }
+    )
+    config = build.config_map("c", leak="my correct horse battery staple")
+    engine.tiltfiles.project = build.project(build.kubernetes("a", secret, config))
+    live = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": "default"},
+        "data": {"leak": "old"},
+    }
+    engine.cluster.put(live)
+    answer = await served.stub.Plan(plan_request())
+    assert "correct horse" not in str(answer)
+    assert "redacted" in str(answer)
