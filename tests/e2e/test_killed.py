@@ -1,0 +1,79 @@
+"""kill -9 at any point: the next run converges, and nothing that was kept is corrupt."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.client import Run
+from tests.e2e.conftest import Start, kubectl
+
+pytestmark = pytest.mark.cluster
+
+POD = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  selector: {matchLabels: {app: app}}
+  template:
+    metadata: {labels: {app: app}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: main, image: e2e-killed, command: [sleep, "1000"]}]
+"""
+COUNT = 60
+
+
+def write(project: Path, mark: str, value: str) -> None:
+    (project / "Dockerfile").write_text(
+        f"FROM localhost:5000/base/busybox:1\nCOPY mark /\nRUN echo at work; sleep 2; echo {mark}\n"
+    )
+    (project / "mark").write_text(f"{mark} {value}")
+    maps = [
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{n}}}\ndata: {{v: '{value}'}}\n"
+        for n in range(COUNT)
+    ]
+    (project / "app.yaml").write_text("---\n".join([POD, *maps]), encoding="utf-8")
+    (project / "Tiltfile").write_text(
+        "docker_build('e2e-killed', '.')\nk8s_yaml('app.yaml')\n", encoding="utf-8"
+    )
+
+
+def kill(run: Run) -> None:
+    """The client, its daemon and all that it has started, at once."""
+    for process in run.left():
+        os.kill(process.pid, signal.SIGKILL)
+    run.end()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("at work", id="in a build"),
+        pytest.param("ConfigMap/c7: ", id="between applies"),
+    ],
+)
+def test_the_next_run_converges(
+    moment: str,
+    project: Path,
+    tmp_path: Path,
+    namespace: str,
+    cluster_env: dict[str, str],
+    start: Start,
+) -> None:
+    env = {**cluster_env, "XDG_STATE_HOME": str(tmp_path / "state")}
+    there = ("--namespace", namespace)
+    write(project, namespace, "1")
+    assert start(project, "ci", *there, env=env).end().code == 0
+    write(project, namespace, "2")
+    run = start(project, "ci", *there, env=env)
+    run.until(moment)
+    kill(run)
+    result = start(project, "ci", *there, env=env).end()
+    assert result.code == 0, result.out
+    done = start(project, "plan", "--exit-code", *there, env=env).end()
+    assert done.code == 0, done.out
+    path = "--output=jsonpath={.items[?(@.data.v=='2')].metadata.name}"
+    assert len(kubectl(env, "get", "configmap", *there, path).split()) == COUNT
