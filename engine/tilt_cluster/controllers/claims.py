@@ -224,6 +224,32 @@ def _release(view: View, claim: Object) -> Generator[Any, Any, None]:
     yield Update(PERSISTENT_VOLUME_CLAIMS, fields.with_metadata(claim, finalizers=kept))
 
 
+def sync_ephemeral(view: View, key: Key, _now: float) -> Steps:
+    """Make the claims of a pod's `ephemeral` volumes; they belong to the pod, and go with it."""
+    pod = view.find(PODS, key.name, key.namespace)
+    if pod is None or fields.deleting(pod):
+        return None
+    for volume in fields.get(pod, "spec", "volumes", default=()):
+        template = fields.get(volume, "ephemeral", "volumeClaimTemplate")
+        name = f"{key.name}-{volume['name']}"
+        if template is None or view.find(PERSISTENT_VOLUME_CLAIMS, name, key.namespace):
+            continue
+        metadata = {
+            "name": name,
+            "namespace": key.namespace,
+            "labels": fields.labels(template),
+            "annotations": fields.annotations(template),
+            "ownerReferences": [fields.owned("v1", "Pod", pod)],
+        }
+        claim = {"metadata": metadata, "spec": template.get("spec", {})}
+        outcome = yield Create(PERSISTENT_VOLUME_CLAIMS, claim)
+        if isinstance(outcome, ApiError):
+            message = f"ephemeral volume: create PVC {name}: {outcome}"
+            yield Tell(PODS, pod, "Warning", "FailedBinding", message)
+            return 5.0
+    return None
+
+
 def sync_volume(view: View, key: Key, _now: float) -> Steps:
     """Judge one volume: free, bound, released, and gone with its claim."""
     volume = view.find(PERSISTENT_VOLUMES, key.name)

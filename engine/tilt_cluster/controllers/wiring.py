@@ -231,6 +231,7 @@ CONTROLLERS = (
         claims.sync_volume,
         {PERSISTENT_VOLUMES: _itself, PERSISTENT_VOLUME_CLAIMS: _volume_of},
     ),
+    Controller("ephemeral_volume", claims.sync_ephemeral, {PODS: _itself}),
     Controller(
         "disruption-controller",
         budgets.sync,

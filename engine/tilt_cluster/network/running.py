@@ -137,7 +137,10 @@ class _Network:
         self._say_where_the_api_is()
         close = None
         if self._has.names:
-            close = await resolver.listen(self._look_up, made.gateway, self._tasks)
+            try:
+                close = await resolver.listen(self._look_up, made.gateway, self._tasks)
+            except OSError as error:
+                _LOG.warning("pods can't find Services by name: %s", error)
         try:
             await self._follow()
         finally:

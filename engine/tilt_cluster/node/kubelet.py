@@ -91,7 +91,10 @@ class Kubelet:
             first = True
             while True:
                 for event in await changes.batch():
-                    self._note(event)
+                    try:
+                        self._note(event)
+                    except Exception:  # noqa: BLE001 - one object must not stop the node
+                        _LOG.exception("%s %s", event.resource, fields.name(event.object))
                 if first:
                     first = False
                     await self._clean()
@@ -169,7 +172,10 @@ class Kubelet:
             )
             if slot.restarts:
                 slot.back_off = BackOff().next()
-        pod.volumes.set_up(obj, pod.facts)
+        try:
+            pod.volumes.set_up(obj, pod.facts)
+        except (volumes.NotMountedError, ApiError) as error:
+            _LOG.warning("pod %s/%s: %s", pod.namespace, pod.name, error)
         for slot in pod.slots:
             if slot.running:
                 pod.running(obj, slot)

@@ -27,17 +27,29 @@ async def run(cluster: Cluster, register: Callable[[PodRuntime], None]) -> None:
         await asyncio.Event().wait()
         return
     async with engine.Engine(path) as client:
-        info, has = await _prepare(cluster, client)
-        for sentence in has.missing:
-            _LOG.warning("%s", sentence)
-        joined = world.Network(
-            name=has.bridge.name,
-            gateway=has.bridge.gateway,
-            dns=has.bridge.gateway if has.names else None,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(network.run(cluster, has), name="network")
-            tasks.create_task(kubelet.run(cluster, client, joined, info, register), name="kubelet")
+        while True:
+            try:
+                await _run(cluster, client, register)
+            except* (engine.EngineAwayError, engine.EngineError) as errors:
+                _absent(cluster, str(errors.exceptions[0]))
+            await asyncio.sleep(_AGAIN)
+
+
+async def _run(
+    cluster: Cluster, client: engine.Engine, register: Callable[[PodRuntime], None]
+) -> None:
+    """Be the node, as long as the Engine can do what a node needs at its start."""
+    info, has = await _prepare(cluster, client)
+    for sentence in has.missing:
+        _LOG.warning("%s", sentence)
+    joined = world.Network(
+        name=has.bridge.name,
+        gateway=has.bridge.gateway,
+        dns=has.bridge.gateway if has.names else None,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(network.run(cluster, has), name="network")
+        tasks.create_task(kubelet.run(cluster, client, joined, info, register), name="kubelet")
 
 
 async def _prepare(

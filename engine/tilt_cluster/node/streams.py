@@ -85,8 +85,8 @@ class Streams:
         run = slot.current if slot else None
         if options.previous:
             before = slot.last if slot else None
-            if before is None and slot is not None and slot.waiting and slot.exited:
-                before = slot.exited
+            if slot is not None and slot.waiting is not None and slot.exited is not None:
+                before = slot.exited  # it waits for its restart: the last one is the one before
             if before is None:
                 raise _bad(
                     f'previous terminated container "{options.container}" in pod "{name}" not found'

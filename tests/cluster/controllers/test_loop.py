@@ -74,7 +74,7 @@ async def test_a_deployment_becomes_a_scheduled_pod_with_events(objects: api.Api
 
     def available() -> bool:
         found = objects.get(DEPLOYMENTS, "web", "ns")
-        return fields.get(found, "status", "availableReplicas") == 1
+        return bool(fields.get(found, "status", "availableReplicas") == 1)
 
     await _until(objects, available)
     reasons = {str(one["reason"]) for one in objects.list(EVENTS)}
@@ -149,7 +149,7 @@ async def test_a_claim_gets_a_volume_that_goes_with_it(objects: api.Api) -> None
 
     def bound() -> bool:
         found = objects.get(PERSISTENT_VOLUME_CLAIMS, "data", "ns")
-        return fields.get(found, "status", "phase") == "Bound"
+        return bool(fields.get(found, "status", "phase") == "Bound")
 
     await _until(objects, bound)
     assert len(objects.list(PERSISTENT_VOLUMES)) == 1
@@ -195,7 +195,7 @@ async def test_a_budget_counts_its_healthy_pods(objects: api.Api) -> None:
 
     def counted() -> bool:
         found = objects.get(POD_DISRUPTION_BUDGETS, "web", "ns")
-        return fields.get(found, "status", "currentHealthy") == 1
+        return bool(fields.get(found, "status", "currentHealthy") == 1)
 
     await _until(objects, counted)
     status = objects.get(POD_DISRUPTION_BUDGETS, "web", "ns")["status"]

@@ -73,7 +73,7 @@ class Small:
             for key in list(parts)
             if key.endswith("Probe")
             or key in {"env", "envFrom", "ports", "volumeMounts", "resources", "lifecycle", "args"}
-            or key == "imagePullPolicy"
+            or key in {"imagePullPolicy", "terminationMessagePolicy"}
         }
         main = {"name": "main", "image": image, "command": ["sh", "-c", script], **own}
         spec = {"terminationGracePeriodSeconds": 1, "containers": [main], **parts}

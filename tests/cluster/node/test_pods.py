@@ -244,6 +244,48 @@ async def test_a_claim_keeps_its_data_from_pod_to_pod(cluster: Small) -> None:
     await cluster.eventually(empty)
 
 
+async def test_an_ephemeral_volume_is_a_claim_that_goes_with_its_pod(cluster: Small) -> None:
+    requests = {"requests": {"storage": "1Mi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": requests}
+    volume = {"name": "data", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    cluster.pod("scratch", "touch /data/x; " + _SLEEP, volumes=[volume], volumeMounts=mounts)
+    await cluster.ready("scratch")
+    assert cluster.api.find(PERSISTENT_VOLUME_CLAIMS, "scratch-data", "default")
+    cluster.api.delete(PODS, "scratch", "default")
+    await cluster.gone(PERSISTENT_VOLUME_CLAIMS, "scratch-data")
+
+
+@pytest.mark.parametrize(
+    ("script", "policy", "message"),
+    [
+        pytest.param("echo why >/dev/termination-log; exit 1", "File", "why\n", id="file"),
+        pytest.param("echo last words; exit 1", "FallbackToLogsOnError", "last words\n", id="log"),
+        pytest.param("echo nothing; exit 1", "File", None, id="none"),
+    ],
+)
+async def test_a_container_says_why_it_ended(
+    cluster: Small, script: str, policy: str, message: str | None
+) -> None:
+    cluster.pod("ends", script, terminationMessagePolicy=policy, restartPolicy="Never")
+    pod = await cluster.ended("ends")
+    assert status(pod)["state"]["terminated"].get("message") == message
+
+
+async def test_a_log_can_be_followed_cut_and_stamped(cluster: Small) -> None:
+    cluster.pod("says", "for i in 1 2 3; do echo line $i; sleep 0.3; done", restartPolicy="Never")
+    await cluster.until(PODS, "says", lambda one: status(one).get("state", {}).get("running"))
+    assert await cluster.logs("says", follow=True) == "line 1\nline 2\nline 3\n"
+    assert await cluster.logs("says", tail=1) == "line 3\n"
+    assert await cluster.logs("says", limit=4) == "line"
+    stamp, _, rest = (await cluster.logs("says", timestamps=True, tail=1)).partition(" ")
+    assert rest == "line 3\n"
+    assert fields.parse(stamp) > 0
+    assert await cluster.logs("says", since=fields.parse(stamp) + 1) == ""
+    with pytest.raises(ApiError, match="previous terminated container"):
+        await cluster.logs("says", previous=True)
+
+
 async def test_exec_gives_output_input_and_exit_code(cluster: Small) -> None:
     cluster.pod("sh", _SLEEP)
     await cluster.ready("sh")
