@@ -248,3 +248,13 @@ async def test_the_same_object_twice_is_still_two(workspace: Workspace) -> None:
     target = loaded.project.resources[0].target
     assert isinstance(target, KubernetesTarget)
     assert len(target.manifests) == len({id(m) for m in target.manifests}) == 2
+
+
+async def test_a_path_that_can_not_be_is_not_there(workspace: Workspace) -> None:
+    text = "print([os.path.exists(p) for p in ['x' * 300, 'a\\0b', '.']])"
+    assert await workspace.printed(text) == ["[False, False, True]"]
+
+
+async def test_content_given_as_a_path_is_told_what_to_do(workspace: Workspace) -> None:
+    problem = await workspace.problem("k8s_yaml('apiVersion: v1\\nkind: ConfigMap\\n' * 20)")
+    assert problem.hint == "content is no path: put it into blob()"

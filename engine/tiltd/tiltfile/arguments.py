@@ -241,7 +241,7 @@ class Arguments:
         if not isinstance(value, str):
             hint = "a blob is content; give the path of a file" if plain_text(value) else ""
             raise self.refuse(name, "a path", value, hint)
-        return self._files.absolute(value)
+        return self.checked(name, self._files.absolute, value)
 
 
 def shown(value: Value) -> str:

@@ -11,7 +11,6 @@ and nothing is read but ignore files.
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from tiltd.core import dockerignore, graph
 from tiltd.model.desired import (
@@ -38,6 +37,7 @@ from tiltd.tiltfile import (
     live_update,
     object_selectors,
     objects,
+    paths,
 )
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.objects import Entity
@@ -478,7 +478,7 @@ def not_allowed(context: str, consequence: str, place: Place | None) -> Mistake:
 
 def _ignore_file(build: DockerBuild) -> str:
     names = dockerignore.file_names(build.context, build.dockerfile or None)
-    return next((name for name in names if Path(name).exists()), names[-1])
+    return next((name for name in names if paths.exists(name)), names[-1])
 
 
 def _watched_by(image: Image) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, cast
 
 from tiltd.model.desired import Command
 from tiltd.model.problems import Code
+from tiltd.tiltfile import paths
 from tiltd.tiltfile.mistakes import Mistake
 
 _CHUNK = 65536
@@ -124,7 +124,7 @@ def text_of(command: Command) -> str:
 
 
 def _start(command: Command, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    if not Path(command.dir).is_dir():
+    if not paths.is_folder(command.dir):
         raise Mistake(
             f"the command {text_of(command)!r} can't run in {command.dir}: there is no such folder",
             code=Code.TILTFILE,

@@ -19,7 +19,7 @@ from typing import cast
 from tiltd.core import composing, dockerignore, podspec
 from tiltd.model.desired import JSON, Command, ComposeBuild, ComposeProject, Ignore
 from tiltd.model.problems import Code
-from tiltd.tiltfile import commands, yaml_text
+from tiltd.tiltfile import commands, paths, yaml_text
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
@@ -113,7 +113,7 @@ def build(reading: Reading, service: JSON, image: str) -> ComposeBuild | None:
     inline = "dockerfile_inline" in section
     path = posixpath.join(context, str(section.get("dockerfile") or "Dockerfile"))
     names = dockerignore.file_names(context, path)
-    found = next((name for name in names if Path(name).exists()), names[-1])
+    found = next((name for name in names if paths.exists(name)), names[-1])
     ignore: list[Ignore] = []
     with contextlib.suppress(FileNotFoundError):
         text = reading.files.read(found, "ignore file")
@@ -206,7 +206,7 @@ def _watched(project: ComposeProject, texts: Mapping[str, str]) -> Iterator[str]
     """The files that Docker Compose reads, but for those whose names have variables in them."""
     if project.env_file:
         yield project.env_file
-    elif Path(beside := posixpath.join(project.dir, ".env")).exists():
+    elif paths.exists(beside := posixpath.join(project.dir, ".env")):
         yield beside
     seen: set[str] = set()
     for name in project.files:

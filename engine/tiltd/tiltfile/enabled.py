@@ -32,7 +32,7 @@ def choose(
         return frozenset(by_name)
     unknown = [name for name in wanted if name not in by_name]
     if unknown:
-        raise _unknown(unknown, by_name, from_args=config.enabled is None)
+        raise _unknown(unknown, by_name, config)
     chosen = {_ALWAYS} & by_name.keys()
     due = list(wanted)
     while due:
@@ -50,8 +50,9 @@ def _wanted(config: ConfigPart, args: Sequence[str]) -> list[ResourceName]:
 
 
 def _unknown(
-    names: Sequence[str], known: Mapping[ResourceName, Resource], *, from_args: bool
+    names: Sequence[str], known: Mapping[ResourceName, Resource], config: ConfigPart
 ) -> Mistake:
+    from_args = config.enabled is None
     listed = ", ".join(repr(name) for name in names)
     close = [c for name in names for c in difflib.get_close_matches(name, list(known), n=2)]
     hint = (
@@ -63,5 +64,6 @@ def _unknown(
     return Mistake(
         f"no resource is called {listed} (asked for {source})",
         hint=hint,
+        place=config.chosen_at,
         code=Code.USAGE if from_args else Code.TILTFILE,
     )

@@ -29,7 +29,7 @@ from pathlib import Path
 from urllib import parse
 
 from tiltd.model.desired import ApiObject, Command
-from tiltd.tiltfile import commands
+from tiltd.tiltfile import commands, paths
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
@@ -139,7 +139,7 @@ def path_of(reading: Reading, extension: ApiObject, pins: Pins) -> str:
             f"the path {inside!r} leads out of the repository",
             hint="name a folder of the repository, without '..'",
         )
-    if not Path(path).is_file():
+    if not paths.is_file(path):
         raise Mistake(
             f"the repository {repository.name!r} has no extension {inside!r}: there is no {path}",
             hint=_near(start, inside),
@@ -188,7 +188,7 @@ def _folder(reading: Reading, repository: ApiObject, pins: Pins) -> str:
 
 
 def _existing(folder: str, intro: str) -> str:
-    if not Path(folder).is_dir():
+    if not paths.is_folder(folder):
         raise Mistake(f"{intro} the folder {folder}, and there is none")
     return posixpath.abspath(folder)
 

@@ -13,7 +13,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tiltd.model.problems import Place
+from tiltd.tiltfile import paths
 from tiltd.tiltfile.mistakes import Mistake
+
+_NAME, _PATH = 255, 4095
+_SHORT = _NAME // 4  # characters that are in no encoding too many bytes
+_SHOWN = 60
 
 
 class Files:
@@ -62,7 +67,19 @@ class Files:
             self._running.pop()
 
     def absolute(self, path: str) -> str:
-        """A path, relative to the current folder, as an absolute one without `..`."""
+        """A path, relative to the current folder, as an absolute one without `..`.
+
+        Raises:
+            Mistake: no file can be called so.
+        """
+        if reason := _impossible(path):
+            shown = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
+            hint = "content is no path: put it into blob()" if "\n" in path else ""
+            raise Mistake(f"{shown!r} can't be a path: {reason}", hint=hint)
+        return self.joined(path)
+
+    def joined(self, path: str) -> str:
+        """Likewise, whether or not a file can be called so."""
         return posixpath.normpath(posixpath.join(self.folder, path))
 
     def relative(self, path: str) -> str:
@@ -83,7 +100,7 @@ class Files:
 
     def watch_file(self, path: str) -> None:
         """Remember a file, also one that is missing; a folder is left alone."""
-        if not Path(path).is_dir() or Path(path).is_symlink():
+        if not paths.is_folder(path) or Path(path).is_symlink():
             self.watch(path)
 
     def read(self, path: str, what: str = "file") -> str:
@@ -119,10 +136,19 @@ def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(posixpath.join(folder, ""))
 
 
+def _impossible(path: str) -> str:
+    """Why the system takes no such path (Linux: NAME_MAX, PATH_MAX); empty if it may."""
+    if "\0" in path:
+        return "it contains a NUL"
+    if len(path) > _SHORT and any(len(p.encode(errors="replace")) > _NAME for p in path.split("/")):
+        return f"a part of it is longer than {_NAME} bytes"
+    return f"it is longer than {_PATH} bytes" if len(path.encode(errors="replace")) > _PATH else ""
+
+
 def _nearby(path: str) -> str:
     """Which part of a missing path is missing, and what is there instead."""
     folder, name = posixpath.split(path)
-    if not Path(folder).is_dir():
+    if not paths.is_folder(folder):
         return f"there is no folder {folder}" if folder else ""
     try:
         names = [entry.name for entry in Path(folder).iterdir()]

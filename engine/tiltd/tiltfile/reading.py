@@ -183,6 +183,7 @@ class ConfigPart:
     definitions: dict[str, Definition] = dataclasses.field(default_factory=dict[str, Definition])
     parsed_in: str = ""
     enabled: tuple[str, ...] | None = None
+    chosen_at: Place | None = None
     all_disabled: bool = False
 
 

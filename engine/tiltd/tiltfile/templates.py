@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tiltd.model.desired import Command
-from tiltd.tiltfile import commands, objects, yaml_text
+from tiltd.tiltfile import commands, objects, paths, yaml_text
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.reading import Reading
 
@@ -139,9 +139,9 @@ def _failed(command: Command, output: commands.Output, *, shown: bool) -> Mistak
 
 def _check_chart(reading: Reading, chart: Chart) -> None:
     shown = reading.files.shown(chart.folder)
-    if not Path(chart.folder).exists():
+    if not paths.exists(chart.folder):
         raise Mistake(f"helm: there is no chart folder {shown}")
-    if not Path(chart.folder).is_dir():
+    if not paths.is_folder(chart.folder):
         raise Mistake(
             f"helm: {shown} is no folder", hint="give the folder that holds the chart's Chart.yaml"
         )
@@ -175,17 +175,15 @@ def _kustomize_inputs(folder: str, seen: set[str]) -> list[str]:
     if folder in seen:
         return []
     seen.add(folder)
-    file = next(
-        (p for n in _KUSTOMIZATIONS if Path(p := posixpath.join(folder, n)).is_file()), None
-    )
+    file = next((p for n in _KUSTOMIZATIONS if paths.is_file(p := posixpath.join(folder, n))), None)
     if file is None:
         return [folder]
     used = [file]
     for name in _named_files(_load(file)):
         path = posixpath.normpath(posixpath.join(folder, name))
-        if Path(path).is_dir():
+        if paths.is_folder(path):
             used += _kustomize_inputs(path, seen)
-        elif Path(path).exists():
+        elif paths.exists(path):
             used.append(path)
     return used
 

@@ -71,6 +71,7 @@ def set_enabled_resources(reading: Reading, args: Arguments) -> Value:
     if names is None or isinstance(names, str):
         raise args.refuse("resources", "a list of names", names)
     reading.config.enabled = args.text_list("resources")
+    reading.config.chosen_at = reading.place()
     reading.config.all_disabled = False
     return None
 

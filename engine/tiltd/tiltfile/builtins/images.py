@@ -5,7 +5,6 @@ Source of names, defaults and checks: the Tiltfile API reference (tilt-dev/tilt.
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from tiltd.core import reference, registry
 from tiltd.model.desired import (
@@ -17,7 +16,7 @@ from tiltd.model.desired import (
 )
 from tiltd.model.names import ImageName
 from tiltd.starlark.values import Value
-from tiltd.tiltfile import live_update
+from tiltd.tiltfile import live_update, paths
 from tiltd.tiltfile.arguments import Arguments, shown
 from tiltd.tiltfile.host_values import Wrapped
 from tiltd.tiltfile.mistakes import Mistake
@@ -133,7 +132,7 @@ def fall_back_on(reading: Reading, args: Arguments) -> Value:
 @BUILTINS.add("sync", "local_path remote_path")
 def sync(reading: Reading, args: Arguments) -> Value:
     """Step: copy changed files into the container (reference: `sync`)."""
-    local = reading.files.absolute(args.text("local_path"))
+    local = args.checked("local_path", reading.files.absolute, args.text("local_path"))
     remote = args.text("remote_path")
     return _step(
         reading, args, LiveUpdateStep("sync", (local,), remote=remote, place=reading.place())
@@ -146,7 +145,9 @@ def run(reading: Reading, args: Arguments) -> Value:
     argv = args.argv("cmd")
     if not argv:
         raise Mistake("run: cmd= is empty", hint="give the command to run in the container")
-    triggers = tuple(reading.files.absolute(path) for path in args.texts("trigger"))
+    triggers = tuple(
+        args.checked("trigger", reading.files.absolute, path) for path in args.texts("trigger")
+    )
     step = LiveUpdateStep(
         "run", triggers, argv=argv, echo_off=args.flag("echo_off"), place=reading.place()
     )
@@ -197,7 +198,7 @@ def _dockerfile(reading: Reading, args: Arguments, context: str) -> tuple[str, s
         return path, reading.files.read(path, "Dockerfile")
     except FileNotFoundError as error:
         mistake = reading.files.unreadable(path, "Dockerfile", error)
-        if not Path(context).is_dir():
+        if not paths.is_folder(context):
             mistake.hint = f"there is no folder {reading.files.shown(context)}"
         raise mistake from error
 
@@ -224,7 +225,7 @@ def _always_ignored(reading: Reading, folders: Iterable[str]) -> Iterator[str]:
     for folder in folders:
         if live_update.inside(tiltfile, folder) and tiltfile != folder:
             ignored[posixpath.relpath(tiltfile, folder).translate(_GLOB_SPECIAL)] = None
-        if Path(_join(folder, _REPOSITORY)).is_dir():
+        if paths.is_folder(_join(folder, _REPOSITORY)):
             ignored[_REPOSITORY] = None
     return iter(ignored)
 

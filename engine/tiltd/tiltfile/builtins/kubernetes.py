@@ -261,7 +261,7 @@ def _entities(reading: Reading, args: Arguments, name: str, item: Value) -> list
         return objects.parse(item.text, f"{args.call}({item.source})")
     if not isinstance(item, str):
         raise args.refuse(name, "a path, a blob of YAML, or a list of these", item)
-    path = reading.files.absolute(item)
+    path = args.checked(name, reading.files.absolute, item)
     try:
         text = reading.files.read(path, "YAML file")
     except FileNotFoundError as error:

@@ -5,7 +5,6 @@ Source of names, defaults and checks: the Tiltfile API reference (tilt-dev/tilt.
 
 import posixpath
 from collections.abc import Iterator
-from pathlib import Path
 
 from tiltd.model.desired import (
     Command,
@@ -18,7 +17,7 @@ from tiltd.model.desired import (
 )
 from tiltd.model.names import ResourceName
 from tiltd.starlark import Value
-from tiltd.tiltfile import commands, templates
+from tiltd.tiltfile import commands, paths, templates
 from tiltd.tiltfile.arguments import Arguments
 from tiltd.tiltfile.builtins.kubernetes import labels_of, link_list
 from tiltd.tiltfile.host_values import Blob, Wrapped
@@ -195,7 +194,7 @@ def _declare(reading: Reading, args: Arguments, *, parallel: bool) -> None:
 def _ignores(reading: Reading, args: Arguments, deps: tuple[str, ...]) -> Iterator[Ignore]:
     for folder in dict.fromkeys((*deps, reading.files.folder)):
         repository = posixpath.join(folder, ".git")
-        if Path(repository).is_dir():
+        if paths.is_folder(repository):
             yield Ignore(repository, source="git")
     if patterns := args.patterns("ignore"):
         yield Ignore(reading.files.folder, patterns, args.call)

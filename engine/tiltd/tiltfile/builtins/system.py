@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tiltd import starlark
 from tiltd.starlark import Value
+from tiltd.tiltfile import paths
 from tiltd.tiltfile.arguments import Arguments, shown
 from tiltd.tiltfile.host_values import GitRepo
 from tiltd.tiltfile.mistakes import Mistake
@@ -70,15 +71,15 @@ def watch_file(reading: Reading, args: Arguments) -> Value:
 def local_git_repo(reading: Reading, args: Arguments) -> Value:
     """A folder that is a git repository (Tilt 0.37's `local_git_repo`)."""
     folder = args.path("paths")
-    if not Path(posixpath.join(folder, ".git")).is_dir():
+    if not paths.is_folder(posixpath.join(folder, ".git")):
         raise Mistake(
             f"local_git_repo: {reading.files.shown(folder)} is no git repository: it has no .git"
         )
 
-    def paths(path: str) -> str:
+    def inside(path: str) -> str:
         return clean(posixpath.join(folder, path))
 
-    return GitRepo(folder, starlark.Builtin("paths", paths))
+    return GitRepo(folder, starlark.Builtin("paths", inside))
 
 
 @BUILTINS.add("os.getcwd")
@@ -115,7 +116,7 @@ def unsetenv(reading: Reading, args: Arguments) -> Value:
 @BUILTINS.add("os.path.abspath", "path")
 def abspath(reading: Reading, args: Arguments) -> Value:
     """An absolute path, relative to the current folder (reference: `os.path.abspath`)."""
-    return reading.files.absolute(args.text("path"))
+    return reading.files.joined(args.text("path"))
 
 
 @BUILTINS.add("os.path.relpath", "targpath basepath?")
@@ -150,10 +151,7 @@ def dirname(reading: Reading, args: Arguments) -> Value:
 @BUILTINS.add("os.path.exists", "path")
 def exists(reading: Reading, args: Arguments) -> Value:
     """Whether there is a file or folder (reference: `os.path.exists`)."""
-    try:
-        return Path(reading.files.absolute(args.text("path"))).exists()
-    except ValueError:  # a NUL in the path
-        return False
+    return paths.exists(reading.files.joined(args.text("path")))
 
 
 @BUILTINS.add("os.path.join", "path *paths")
