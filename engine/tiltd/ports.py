@@ -319,8 +319,8 @@ class Composes(Protocol):
         """
         ...
 
-    async def down(self, action: ComposeDown, spec: SessionSpec, log: Log) -> None:
-        """Remove the project's services and networks; what is not there is no error."""
+    async def down(self, action: ComposeDown, spec: SessionSpec, log: Log) -> frozenset[str]:
+        """Remove the project's services and networks; which services there were."""
         ...
 
 

@@ -95,12 +95,14 @@ class FakeCompose:
         finally:
             self.watching.discard(name)
 
-    async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> None:
+    async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> frozenset[str]:
         del spec
         await asyncio.sleep(0.5)
         log.write(f"removed {action.project.name}\n")
         self.downs.append(action.project.name)
+        found = frozenset(self.containers)
         self.containers.clear()
+        return found
 
     def make(self, service: str, **changes: Any) -> None:
         """Something happens to a service's container."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.builders import project as build
 from tests.runtime.world import EPOCH, world
+from tiltd.core import removing
+from tiltd.core.removing import Fate
 from tiltd.model.actions import Work
 from tiltd.model.desired import TriggerMode
 from tiltd.model.events import FilesChanged, Triggered
@@ -20,6 +22,10 @@ def running(name: ResourceName, s: State) -> bool:
     progress = s.progress.get(NodeName(f"service/{name}"))
     attempt = progress.running if progress else None
     return attempt is not None and attempt.work == Work.SERVE.value
+
+
+def fates(s: State) -> list[tuple[ResourceName, Fate]]:
+    return [(name, removing.undeployed(name, s)) for name in s.graph.resources]
 
 
 def healthy(s: State) -> bool:
@@ -193,6 +199,10 @@ async def test_a_project_is_removed_once_for_all_its_services() -> None:
         assert (await w.ended()).outcome is Outcome.HEALTHY
         assert w.compose.downs == ["shop"]
         assert not w.compose.containers
+        assert [f for _, f in fates(w.state)] == [Fate.DELETED, Fate.DELETED]
+        await w.start(project, Mode.DOWN)
+        assert (await w.ended()).outcome is Outcome.HEALTHY
+        assert [f for _, f in fates(w.state)] == [Fate.ABSENT, Fate.ABSENT]
 
 
 async def test_a_service_may_be_built_on_what_is_in_the_cluster() -> None:

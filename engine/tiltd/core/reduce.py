@@ -79,9 +79,9 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return _service_started(s, event)
         case events.ServiceSeen():
             return _service_seen(s, event)
-        case events.ServicesRemoved(resources=names):
+        case events.ServicesRemoved(resources=names, absent=absent):
             for name in names:
-                s = _with(s, name, undeployed=True)
+                s = _with(s, name, undeployed=True, absent=name in absent)
             return s
         case events.CommandDone(resource=name, wanted=wanted):
             return _with(s, name, command_done=wanted, judged=False)

@@ -79,7 +79,7 @@ def must_go(names: tuple[NodeName, ...], s: State) -> str:
 def undeployed(name: ResourceName, s: State) -> Fate:
     """What becomes of what a command or Docker Compose deployed."""
     if s.resources[name].undeployed:
-        return Fate.DELETED
+        return Fate.ABSENT if s.resources[name].absent else Fate.DELETED
     node = s.graph.nodes.get(service_node(name))
     if isinstance(node, graph.ServiceNode):
         return Fate.FAILED if _project_failed(node.target.project, s) else Fate.PENDING

@@ -212,10 +212,14 @@ class ComposeWatch:
 
 @dataclass(frozen=True, slots=True)
 class ComposeDown:
-    """Remove all services of a Docker Compose project (`down`)."""
+    """Remove all services of a Docker Compose project (`down`).
+
+    Args:
+        services: the resources, by service.
+    """
 
     project: ComposeProject
-    resources: tuple[ResourceName, ...]
+    services: Mapping[str, ResourceName]
 
 
 Action = (

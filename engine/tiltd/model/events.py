@@ -217,9 +217,10 @@ class ServiceSeen:
 
 @dataclass(frozen=True, slots=True)
 class ServicesRemoved:
-    """`down`: Docker Compose removed the services of a project."""
+    """`down`: Docker Compose removed the services of a project; `absent` had no container."""
 
     resources: tuple[ResourceName, ...]
+    absent: frozenset[ResourceName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,7 @@ class ResourceState:
         command_done: `wanted` of the command that last succeeded.
         serve: the served process.
         undeployed: `down`: its own command, or Docker Compose, has removed it.
+        absent: `down`: there was nothing of it to remove.
         health: the verdict; `None` until first judged.
         judged: whether `health` knows all that has been seen; only then does it count.
         blamed: the verdict that it has failed, where the session went on nevertheless.
@@ -302,6 +303,7 @@ class ResourceState:
     command_done: str = ""
     serve: ServeStatus | None = None
     undeployed: bool = False
+    absent: bool = False
     health: Assessment | None = None
     judged: bool = False
     blamed: Assessment | None = None

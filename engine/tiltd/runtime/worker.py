@@ -425,9 +425,11 @@ class Worker:
 
     async def _compose_down(self, action: ComposeDown, phase: Phase) -> tuple[events.Event, ...]:
         phase("delete")
-        log = self._logs.writer(action.resources[0], "delete")
-        await self._outside.composes.down(action, self._spec, log)
-        return (events.ServicesRemoved(action.resources),)
+        names = tuple(action.services.values())
+        log = self._logs.writer(names[0], "delete")
+        found = await self._outside.composes.down(action, self._spec, log)
+        absent = frozenset(n for service, n in action.services.items() if service not in found)
+        return (events.ServicesRemoved(names, absent),)
 
 
 def _found(known: Mapping[ObjectId, JSON], body: JSON, namespace: str) -> JSON | None:

@@ -76,9 +76,10 @@ class Project:
         (container,) = await self.adapter.up(action, self.spec, self.log, self.phases.append)
         return container
 
-    async def down(self) -> None:
-        names = tuple(ResourceName(name) for name in self.services)
-        await self.adapter.down(ComposeDown(self.project(), names), self.spec, self.log)
+    async def down(self) -> frozenset[str]:
+        """Remove the project; the services that there were."""
+        names = {name: ResourceName(name) for name in self.services}
+        return await self.adapter.down(ComposeDown(self.project(), names), self.spec, self.log)
 
     @contextlib.asynccontextmanager
     async def watched(self, name: str) -> AsyncGenerator["Watched"]:

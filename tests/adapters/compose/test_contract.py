@@ -52,9 +52,10 @@ async def test_a_watch_tells_what_is_there_and_what_somebody_removes(any_project
 
 async def test_a_project_that_was_removed_can_be_removed_again(any_project: Project) -> None:
     any_project.service("db")
+    any_project.service("api")
     await any_project.up("db")
-    await any_project.down()
-    await any_project.down()
+    assert await any_project.down() == {"db"}
+    assert await any_project.down() == set()
     async with any_project.watched("db") as watched:
         assert await watched.until(lambda _: True) == ()
 

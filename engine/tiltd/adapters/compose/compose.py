@@ -92,14 +92,19 @@ class DockerCompose:
         )
         await watch.run(changed)
 
-    async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> None:
+    async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> frozenset[str]:
         """Remove a project. See `ports.Composes`."""
         project = action.project
+        try:
+            found = await containers.services(self._engine(project, spec), project.name)
+        except RefusedError as error:
+            raise ports.PermanentError(Problem(Code.ENGINE_UNREACHABLE, str(error))) from error
         call = _Call(self._processes, project, project.body, spec, log)
         async with self._alone[project.name]:
             self._made.pop(project.name, None)
             what = f"removing the Docker Compose project {project.name}"
             await call.run(what, Code.APPLY, "down", "--remove-orphans")
+        return found
 
     @contextlib.asynccontextmanager
     async def _alone_if_new(self, project: str, shared: frozenset[str]) -> AsyncGenerator[bool]:

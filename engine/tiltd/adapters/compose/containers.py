@@ -57,6 +57,13 @@ async def listed(engine: Engine, project: str, service: str) -> tuple[dict[str, 
     return tuple(sorted(found, key=lambda body: str(body.get("Name"))))
 
 
+async def services(engine: Engine, project: str) -> frozenset[str]:
+    """The services of a project that have a container. Raises as `listed`."""
+    filters = json.dumps({"label": [f"{_LABEL}project={project}"]})
+    rows = await engine.get("/containers/json", {"all": "1", "filters": filters})
+    return frozenset(str(_section(row, "Labels").get(f"{_LABEL}service", "")) for row in rows)
+
+
 def read(body: Mapping[str, Any]) -> ServiceContainer:
     """A container out of its description."""
     state = _section(body, "State")

@@ -59,7 +59,8 @@ def down(resource: Resource, target: ComposeTarget, s: State, now: float) -> Dec
     before = tuple(n for n in users if n not in services)
     if before:
         return Hold("waiting-for-object", removing.must_go(before, s), on=before)
-    action = ComposeDown(target.project, tuple(n.resource.name for n in services.values()))
+    named = {n.target.service: n.resource.name for n in services.values()}
+    action = ComposeDown(target.project, named)
     return holds.unless_failed(node, action, s, now)
 
 
