@@ -39,6 +39,8 @@ from tiltd.runtime import threads
 _SHORT_CALLS = 4
 _DOCKER_VARIABLES = ("PATH", "HOME", "DOCKER_CONFIG")
 _ENGINE = "engine"
+_MOST_REBUILT = 100
+"""A registry that says yes to everything must not keep us asking for ever."""
 
 
 class DockerImages:
@@ -153,7 +155,7 @@ class _Ensuring:
     ) -> tuple[ImageReady, int] | None:
         found, following = await asyncio.gather(look(self), look(self._at(1)))
         number = 0
-        while found is not None and following is not None:
+        while found is not None and following is not None and number < _MOST_REBUILT:
             found, number = following, number + 1
             following = await look(self._at(number + 1))
         return None if found is None else (found, number)
