@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "(without it everything is in a temporary folder and goes at the end)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (a free one)")
-    parser.add_argument("--api-only", action="store_true", help="no controllers and no node")
+    parser.add_argument("--no-controllers", action="store_true", help="nothing acts on objects")
+    parser.add_argument("--no-node", action="store_true", help="pods are stored, not run")
     given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         folder: Path | None = given.data
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder=folder.absolute(),
             port=given.port,
             keep=given.data is not None,
-            controllers=not given.api_only,
-            node=not given.api_only,
+            controllers=not given.no_controllers,
+            node=not given.no_node,
         )
         try:
             asyncio.run(_run(settings, started))

@@ -478,15 +478,18 @@ class Api:
 
     def _check_preconditions(self, kind: catalog.Kind, old: Object, how: Deletion) -> None:
         metadata: Mapping[str, Any] = old["metadata"]
-        pairs = (("UID", how.uid, "uid"), ("ResourceVersion", how.resource_version, ""))
-        for label, wanted, key in pairs:
-            found = metadata[key or "resourceVersion"]
+        pairs = (
+            ("UID", how.uid, "uid", "deleted and then recreated"),
+            ("ResourceVersion", how.resource_version, "resourceVersion", "modified"),
+        )
+        for label, wanted, key, guess in pairs:
+            found = metadata[key]
             if wanted is not None and wanted != found:
                 why = (
-                    f"Precondition failed: {label} in precondition: {wanted}, "
-                    f"{label} in object meta: {found}"
+                    f"the {label} in the precondition ({wanted}) does not match the {label} in "
+                    f"record ({found}). The object might have been {guess}"
                 )
-                raise refusals.conflict(kind.resource, metadata["name"], why)
+                raise refusals.conflict(Resource(kind.group, kind.kind), metadata["name"], why)
 
     def _empty(self, definition: Object) -> None:
         """A definition takes its objects along."""

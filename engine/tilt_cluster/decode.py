@@ -81,6 +81,7 @@ class Decoder:
     def __init__(self, kind: str, version: str, *, typed: bool) -> None:
         self._kind = kind
         self._typed = typed
+        self._owner = kind
         self._version = version
         self.problems: list[str] = []
 
@@ -155,6 +156,7 @@ class Decoder:
                 if child.raw.get("nullable") or not (self._typed or "default" in child.raw):
                     found[key] = None
                 continue
+            self._owner = of.short or self._kind
             read = self._any(child, item, inner, depth + 1)
             if (
                 self._typed
@@ -173,7 +175,7 @@ class Decoder:
         name = f"{owner}.{field}" if owner else field
         return self.refuse(
             f"json: cannot unmarshal {_go(value)} into Go struct field "
-            f"{self._kind}.{_plain(name)} of type {wanted}"
+            f"{self._owner}.{_plain(name)} of type {wanted}"
         )
 
 

@@ -66,7 +66,6 @@ class _Entry:
             text += f' with subresource "{self.subresource}"'
         if self.operation == "Update":
             text += f" using {self.api_version}"
-            text += f" at {self.time}" if self.time else ""
         return text
 
     def json(self) -> dict[str, Any]:
@@ -382,16 +381,18 @@ def _merge_list(of: Schema, live: Sequence[Any], config: Sequence[Any]) -> Seque
     """Items of the configuration in its order; others stay where they were beside them."""
     was, now = _items(of, live), _items(of, config)
     merged: list[Any] = []
-    waiting = list(was)
-    for element, value in now.items():
-        if element in was:
-            at = waiting.index(element) if element in waiting else -1
-            merged += [was[one] for one in waiting[: max(at, 0)] if one not in now]
-            waiting = waiting[at + 1 :] if at >= 0 else waiting
-            merged.append(_merge(of.items, was[element], value))
-        else:
+    left, given = list(was), list(now)
+    while left or given:
+        if left and left[0] not in now:
+            merged.append(was[left.pop(0)])
+        elif given:
+            element = given.pop(0)
+            value = now[element]
+            if element in was:
+                value = _merge(of.items, was[element], value)
+                left.remove(element)
             merged.append(value)
-    return [*merged, *(was[one] for one in waiting if one not in now)]
+    return merged
 
 
 class _Pruning:

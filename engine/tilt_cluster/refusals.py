@@ -45,7 +45,7 @@ def invalid(field: str, value: Any, detail: str) -> Cause:
 
 def unsupported(field: str, value: Any, options: Sequence[str]) -> Cause:
     """A field's value is none of those that there are."""
-    listed = ", ".join(json.dumps(option) for option in sorted(options))
+    listed = ", ".join(json.dumps(option) for option in options)
     text = f"Unsupported value: {_shown(value)}: supported values: {listed}"
     return Cause("FieldValueNotSupported", field, text)
 

@@ -126,9 +126,7 @@ def _split(text: str) -> list[str]:
     return [*parts, now] if text.strip() else []
 
 
-def by_fields(
-    text: str, resource: Resource, kind: str, version: str, custom: tuple[str, ...] = ()
-) -> Test | None:
+def by_fields(text: str, resource: Resource, custom: tuple[str, ...] = ()) -> Test | None:
     """The test that a `fieldSelector` query means; None if it selects everything.
 
     Raises:
@@ -147,15 +145,14 @@ def by_fields(
                 f"invalid selector: '{text}'; can't understand '{part}'",
             )
         if found[1] not in allowed:
-            group = f"{resource.group}/{version}" if resource.group else version
-            raise ApiError(
-                400,
-                "BadRequest",
-                f'Unable to find "{group}, Resource={resource.name}" that match label selector '
-                f'"", field selector "{text}": field label not supported: {found[1]}'
-                if kind
-                else f"field label not supported: {found[1]}",
-            )
+            own = [*custom, *_FIELDS.get((resource.group, resource.name), ())]
+            text = f"field label not supported: {found[1]}"
+            if not own:
+                text = (
+                    f'"{found[1]}" is not a known field selector: only "metadata.name", '
+                    '"metadata.namespace"'
+                )
+            raise ApiError(400, "BadRequest", text)
         wanted.append((found[1], found[2] != "!=", found[3]))
     if not wanted:
         return None

@@ -138,13 +138,14 @@ def _workload(obj: Object) -> Iterator[Cause]:
     )
     selector: Mapping[str, Any] | None = spec.get("selector")
     labels: Mapping[str, str] = fields.get(spec, "template", "metadata", "labels", default={})
-    if selector is not None:
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            text = f"empty selector is invalid for {str(obj['kind']).lower()}"
-            yield refusals.invalid("spec.selector", selector, text)
-        elif not fields.selects(selector, labels):
-            text = "`selector` does not match template `labels`"
-            yield refusals.invalid("spec.template.metadata.labels", labels or None, text)
+    mismatch = "`selector` does not match template `labels`"
+    if selector is None:
+        yield refusals.invalid("spec.template.metadata.labels", labels or None, mismatch)
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        text = f"empty selector is invalid for {str(obj['kind']).lower()}"
+        yield refusals.invalid("spec.selector", selector, text)
+    elif not fields.selects(selector, labels):
+        yield refusals.invalid("spec.template.metadata.labels", labels or None, mismatch)
     template: Mapping[str, Any] = spec.get("template") or {}
     yield from pod_rules.template(template, "spec.template")
     policy = fields.get(template, "spec", "restartPolicy")

@@ -121,8 +121,6 @@ class Verbs:
             selectors.by_fields(
                 query.text("fieldSelector"),
                 self._api.catalog.home(target.resource),
-                target.kind.kind,
-                target.version,
                 selectable,
             ),
         ]
