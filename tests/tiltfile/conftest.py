@@ -20,6 +20,8 @@ POD = (
     "spec: {containers: [{image: i}]}}'))\n"
 )
 BUILD = "docker_build('i', '.', dockerfile_contents='FROM scratch'"
+PROGRAMS = {name: os.environ[name] for name in ("PATH", "DOCKER_CONFIG") if name in os.environ}
+"""Where programs are, and docker's plugins, if they are not where they usually are."""
 LOCAL = KubeContext("kind-fake", "kind-fake", is_local=True)
 
 
@@ -63,7 +65,7 @@ class Workspace:
             mode,
             str(self.root / "Tiltfile"),
             args,
-            env={"PATH": os.environ["PATH"], **(env or {})},
+            env={**PROGRAMS, **(env or {})},
             cwd=str(self.root),
         )
 
