@@ -158,8 +158,7 @@ def _started(
     shown = _shown(options)
     follow, quiet = verb == "up", options.outputs.quiet
     screen = Screen(Style(terminal.color), shown, time.time(), follow=follow, quiet=quiet)
-    if not follow:
-        recorder.fold(f"tilt-client {verb}")
+    recorder.fold(f"tilt-client {verb}")
     return _Session(link, started, screen, terminal, items, shown.level, recorder)
 
 

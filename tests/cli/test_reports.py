@@ -139,6 +139,23 @@ def test_an_error_in_the_tiltfile_is_a_case_of_its_own() -> None:
     assert case.findtext("error") == "Tiltfile:3:1: no such name"
 
 
+def test_a_removal_that_failed_is_told_beside_a_good_verdict() -> None:
+    stuck = pb.Problem(code="apply", message="Deployment/api stays", resources=["api"])
+    known, removal = Known(), Known()
+    known.learn(change(well(), session=ended(pb.OUTCOME_HEALTHY)))
+    removal.learn(change(well(), session=ended(pb.OUTCOME_FAILED, stuck)))
+    told = document.of(known, Tails(), 1, removal)
+    schema.check(told, "report-v1")
+    found = junit_schema.cases(junit_schema.check(junit.text(told, "shop")))
+    assert {name: [child.tag for child in case] for name, case in found.items()} == {
+        "apply": ["error"],
+        "api": [],
+    }
+    assert "> ❌ Deployment/api stays" in summary.text(told, "shop")
+    (note,) = pages.GitHub({}, TOKEN).notes(told)
+    assert note == "::error title=api%3A apply::Deployment/api stays"
+
+
 def test_the_summary_quotes_what_was_printed() -> None:
     told = summary.text(crashed("```", "<script>", "| a | b |"), "shop")
     assert "### ❌ shop: 1 of 3 resources failed" in told

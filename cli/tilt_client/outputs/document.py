@@ -137,6 +137,15 @@ def evidence(r: Document, rule: str = "") -> Document | None:
     return next((f for f in found if f["rule"] == rule), found[0] if found else None)
 
 
+def unremoved(told: Document) -> list[Document]:
+    """What went wrong with the removal after the verdict (`ci --down`)."""
+    removal = told["removal"]
+    if removal is None or removal["outcome"] == "healthy":
+        return []
+    message = f"what was applied was not removed: {removal['outcome']}"
+    return removal["problems"] or [problem(pb.Problem(code="removal", message=message))]
+
+
 def target(t: pb.Target) -> Document:
     """An image, object or command of a resource."""
     attempt = t.attempt

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tilt_client.outputs import plain
-from tilt_client.outputs.document import Document, events
+from tilt_client.outputs.document import Document, events, unremoved
 
 _LINES = 200
 
@@ -92,7 +92,7 @@ def _unfinished(r: Document, document: Document) -> str:
 def _session(document: Document) -> Iterator[ET.Element]:
     """What is nobody's; and, if all else would look well, that it was not."""
     problems = [p for p in document["problems"] if not p["resources"]]
-    for problem in problems:
+    for problem in [*problems, *unremoved(document)]:
         case = _case(problem["code"] or "session", "session", None)
         error = ET.SubElement(case, "error", message=_line(problem["message"]))
         error.set("type", problem["code"] or "error")

@@ -130,9 +130,8 @@ class GitHub:
     def notes(self, told: Document) -> list[str]:
         """An annotation for each problem and warning."""
         folder = os.path.dirname(told["session"]["tiltfile"])  # noqa: PTH120 - as elsewhere
-        problems = [
-            self._note("error", p, folder, _seen(p, told)) for p in told["problems"][:_MOST]
-        ]
+        wrong = [*told["problems"], *document.unremoved(told)][:_MOST]
+        problems = [self._note("error", p, folder, _seen(p, told)) for p in wrong]
         warnings = [self._note("warning", w, folder) for w in told["warnings"][:_MOST]]
         late = list(_late(told))[: _MOST - len(problems)]
         return [*problems, *late, *warnings]

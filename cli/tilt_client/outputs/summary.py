@@ -35,6 +35,7 @@ def text(told: Document, title: str) -> str:
     said = told["summary"].removeprefix("✔ ").removeprefix("✘ ")
     out = [f"### {mark} {escaped(title)}: {escaped(said)}", ""]
     out += [f"> ⚠️ {_placed(w)}\n" for w in told["warnings"][:10]]
+    out += [f"> ❌ {_placed(p)}\n" for p in document.unremoved(told)[:10]]
     out += _failures(told)
     out += _table([r for r in told["resources"] if r["enabled"]])
     whole = "\n".join(out)
