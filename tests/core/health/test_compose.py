@@ -119,6 +119,11 @@ def test_what_ends_well_is_done_unless_it_is_a_server(
     assert (found.verdict, found.rule) == (verdict, rule)
 
 
+def test_who_ends_well_and_must_not_is_told_what_to_do() -> None:
+    assert "in the foreground" in judge(ENDED, replace(SERVICE, server=True)).hint
+    assert "wait=True" in judge(ENDED, replace(SERVICE, wait=True)).hint
+
+
 def test_what_others_wait_to_end_is_not_ready_while_it_runs() -> None:
     found = judge(RUNS, replace(SERVICE, ends=True))
     assert (found.verdict, found.rule) == (Verdict.PROGRESSING, "compose.ending")

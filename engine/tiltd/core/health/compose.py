@@ -21,6 +21,11 @@ STABILISING: Final = "compose.stabilising"
 """The rule of the wait that ends when a container has run for long enough."""
 PENDING: Final = "compose.pending"
 _ENDING: Final = "compose.ending"
+_FOREGROUND: Final = (
+    "its main process ended by itself: run the server in the foreground; a job publishes no ports "
+    "and has no healthcheck"
+)
+_NO_WAIT: Final = "docker_compose(wait=True) asks that every service keeps running: leave it out"
 _OUT_OF_MEMORY: Final = "raise mem_limit (deploy.resources.limits.memory) or use less"
 
 
@@ -143,7 +148,8 @@ class _Judge:
             found = self._about(c, Verdict.HEALTHY, "compose.done", "has ended well")
             return replace(found, exit_code=0, since=c.finished_at)
         how = "has ended" if c.exit_code else "has ended, though it must keep running"
-        found = self._about(c, Verdict.FAILED, "compose.exited", f"{how}, {_words(c)}")
+        hint = "" if c.exit_code else _FOREGROUND if server else _NO_WAIT
+        found = self._about(c, Verdict.FAILED, "compose.exited", f"{how}, {_words(c)}", hint)
         return _with_exit(found, c)
 
     def _crashed(self, c: ServiceContainer, crashes: int) -> Finding:
