@@ -37,6 +37,18 @@ def test_a_list_that_shares_nothing_is_somebody_elses() -> None:
     assert stock.gone(lists, None, [C], "default") == ()
 
 
+def test_a_namespace_that_both_have_makes_no_list_ones_own() -> None:
+    space = Entry("", "v1", "Namespace", "", "shop")
+    assert stock.own({"x": frozenset({space, A})}, [space, B], "default") is None
+
+
+def test_a_list_that_shares_less_than_half_is_somebody_elses() -> None:
+    lists = {"x": frozenset({A, B, C, D})}
+    assert stock.own(lists, [A, cm("e"), cm("f")], "default") is None
+    assert stock.own(lists, [A, B, cm("e"), cm("f")], "default") == "x"
+    assert stock.own(lists, [A], "default") == "x"
+
+
 def test_what_the_project_no_longer_has_is_gone_unless_others_have_it() -> None:
     lists = {"x": frozenset({A, B, C}), "y": frozenset({C, D})}
     assert stock.gone(lists, "x", [A], "default") == (B,)

@@ -5,7 +5,8 @@ be listed.  So a ConfigMap in the default namespace lists the objects.  A projec
 is the same on every machine and no other project's: folders called `deploy` are many.  Therefore
 the account has a list for each project that shares its label, and a project's own list is the one
 that shares most with what it has now; one that shares nothing is somebody else's, and is left
-alone.  What is on another project's list too is never deleted.
+alone, and so is one that shares less than half.  Namespaces and definitions don't count, as many
+projects name the same.  What is on another project's list too is never deleted.
 """
 
 import json
@@ -21,6 +22,7 @@ from tiltd.model.stock import Entry
 
 Lists = Mapping[str, frozenset[Entry]]
 _PARTS = 5
+_COMMON = frozenset({"Namespace", "CustomResourceDefinition"})
 
 
 def entries(graph: Graph) -> tuple[Entry, ...]:
@@ -66,12 +68,13 @@ def own(lists: Lists, now: Iterable[Entry], namespace: str) -> str | None:
         now: what the project has.
         namespace: the default one.
     """
-    have = {_identity(entry, namespace) for entry in now}
-    shared = {
-        name: len(have & {_identity(e, namespace) for e in known}) for name, known in lists.items()
-    }
+    have = _told(now, namespace)
+    found = {name: _told(known, namespace) for name, known in lists.items()}
+    shared = {name: len(have & known) for name, known in found.items()}
     best = max(shared, key=lambda name: (shared[name], name), default=None)
-    return best if best is not None and shared[best] else None
+    if best is None or not shared[best]:
+        return None
+    return best if 2 * shared[best] >= min(len(have), len(found[best])) else None
 
 
 def gone(lists: Lists, name: str | None, now: Iterable[Entry], namespace: str) -> tuple[Entry, ...]:
@@ -146,6 +149,11 @@ def defines(body: JSON) -> Scope | None:
     version = str(versions[0].get("name")) if versions else ""
     kind = str(podspec.section(spec, "names").get("kind"))
     return Scope(str(spec.get("group")), version, kind, "", ours=False)
+
+
+def _told(entries: Iterable[Entry], namespace: str) -> set[tuple[str, str, str, str]]:
+    """What tells projects from each other."""
+    return {_identity(e, namespace) for e in entries if e.kind not in _COMMON}
 
 
 def _bare(one: Entry, other: Entry) -> bool:
