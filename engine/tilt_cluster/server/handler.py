@@ -10,7 +10,16 @@ from aiohttp import web
 
 from tilt_cluster import api, fields, refusals, schema, tables, tokens
 from tilt_cluster.objects import ApiError, Object, PodRuntime
-from tilt_cluster.server import documents, exchange, special, streams, target, verbs, watching
+from tilt_cluster.server import (
+    documents,
+    exchange,
+    proxy,
+    special,
+    streams,
+    target,
+    verbs,
+    watching,
+)
 from tilt_cluster.server.target import Target
 from tilt_cluster.server.verbs import Query
 
@@ -131,6 +140,8 @@ class Handler:
                 raise ApiError(503, "ServiceUnavailable", text)
             return await streams.serve(self._api, self.runtime, request, at)
         self._check_verb(request, at)
+        if at.subresource == "proxy":
+            return await proxy.serve(self._api, request, at)
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request, at)
@@ -158,7 +169,7 @@ class Handler:
             allowed = at.kind.verbs
             if request.method == "POST" and one:
                 raise refusals.not_allowed()
-        if verb not in allowed or at.subresource == "proxy":
+        if verb not in allowed and at.subresource != "proxy":
             raise refusals.not_allowed()
 
     async def _review(self, request: web.BaseRequest, at: Target) -> web.StreamResponse:
