@@ -5,7 +5,8 @@ A project of 1,000 images and 1,000 Kubernetes objects: a `docker_build`, a `k8s
 compiled program is on disk, as a new daemon finds it.  `again`: the same daemon reads it again,
 unchanged.  Each run is the reading of one Tiltfile, from the first line to the project, in a
 process of its own that has imported all it needs (which `bench_import` measures).  Limits: 1.0 s,
-0.4 s and 0.4 s on an idle core.
+0.4 s and 0.4 s on an idle core; on a busy one, `cpu_seconds` tells more: what the process was
+charged for the same time.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from tiltd.model.names import SessionId
 from tiltd.model.observed import KubeContext
@@ -57,6 +59,11 @@ k8s_resource('app-{n}', port_forwards='{port}:8080', labels=['bench'])
 """
 
 
+class _Took(NamedTuple):
+    seconds: float
+    cpu: float
+
+
 class _Quiet:
     def write(self, text: str, *, level: str = "info") -> None:
         """Keep nothing."""
@@ -70,20 +77,21 @@ def main() -> int:
     given = parser.parse_args()
     runs: int = given.runs
     size: int = given.size
-    took: dict[str, list[float]] = {name: [] for name in _LIMITS}
+    took: dict[str, list[_Took]] = {name: [] for name in _LIMITS}
     with tempfile.TemporaryDirectory(prefix="tiltd-bench-") as folder:
         _write(Path(folder), size)
         for number in range(runs):
             cache = f"{folder}/cache-{number}"
             for names in (("first", "again"), ("compiled",)):
-                for name, seconds in zip(names, _measured(folder, cache, len(names)), strict=True):
-                    took[name].append(seconds)
+                for name, times in zip(names, _measured(folder, cache, len(names)), strict=True):
+                    took[name].append(times)
     result: dict[str, object] = {"bench": "tiltfile", "runs": runs, "size": size}
     for name, limit in _LIMITS.items():
-        middle = round(statistics.median(took[name]), 3)
+        middle = round(statistics.median(t.seconds for t in took[name]), 3)
         result[name] = {
             "median_seconds": middle,
-            "fastest_seconds": round(min(took[name]), 3),
+            "fastest_seconds": round(min(t.seconds for t in took[name]), 3),
+            "cpu_seconds": round(statistics.median(t.cpu for t in took[name]), 3),
             "limit_seconds": limit,
             "within": middle <= limit,
         }
@@ -102,28 +110,28 @@ def _write(folder: Path, size: int) -> None:
     (folder / "Tiltfile").write_text("".join(calls))
 
 
-def _measured(folder: str, cache: str, readings: int) -> list[float]:
-    """Seconds of each reading, one after the other in one new process."""
+def _measured(folder: str, cache: str, readings: int) -> list[_Took]:
+    """Each reading, one after the other in one new process."""
     with multiprocessing.get_context("spawn").Pool(1) as process:
         return process.apply(_read, (folder, cache, readings))
 
 
-def _read(folder: str, cache: str, readings: int) -> list[float]:
+def _read(folder: str, cache: str, readings: int) -> list[_Took]:
     return asyncio.run(_reading(folder, cache, readings))
 
 
-async def _reading(folder: str, cache: str, readings: int) -> list[float]:
+async def _reading(folder: str, cache: str, readings: int) -> list[_Took]:
     pool = Pool("tiltfile", 1)
     loader = TiltfileLoader(pool, Path(cache))
     env = {"PATH": os.environ["PATH"]}
-    took: list[float] = []
+    took: list[_Took] = []
     for number in range(readings):
         spec = SessionSpec(
             SessionId(f"s{number}"), Mode.CI, f"{folder}/Tiltfile", env=env, cwd=folder
         )
-        began = time.perf_counter()
+        began, charged = time.perf_counter(), time.process_time()
         loaded = await loader.load(spec, _CONTEXT, _Quiet())
-        took.append(time.perf_counter() - began)
+        took.append(_Took(time.perf_counter() - began, time.process_time() - charged))
         if not loaded.project.images:
             sys.exit("the Tiltfile has no images")
     pool.close()
