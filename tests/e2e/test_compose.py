@@ -16,7 +16,7 @@ pytestmark = pytest.mark.docker
 SHOP = f"""
 services:
   api:
-    image: shop/api
+    image: IMAGE
     stop_grace_period: 0s
     depends_on:
       migrate: {{condition: service_completed_successfully}}
@@ -54,6 +54,9 @@ def name(project: Path, env: dict[str, str]) -> Iterator[str]:
         docker("rm", "--force", each)
     for each in docker("network", "ls", "--quiet", "--filter", label).split():
         docker("network", "rm", each)
+    form = "{{.Repository}}:{{.Tag}}"
+    for each in docker("images", "--format", form, "--filter", f"reference={made}-*").split():
+        docker("image", "rm", "--force", each)
 
 
 def write(project: Path, text: str) -> None:
@@ -71,9 +74,9 @@ def containers(name: str) -> dict[str, str]:
 def test_an_app_comes_up_stays_as_it_is_changes_and_goes(
     project: Path, name: str, env: dict[str, str], start: Start
 ) -> None:
-    write(project, SHOP)
+    write(project, SHOP.replace("IMAGE", f"{name}-api"))
     with (project / "Tiltfile").open("a", encoding="utf-8") as tiltfile:
-        tiltfile.write("docker_build('shop/api', '.', only=['word'])\n")
+        tiltfile.write(f"docker_build('{name}-api', '.', only=['word'])\n")
     (project / "Dockerfile").write_text(API, encoding="utf-8")
     word = project / "word"
     word.write_text(f"first {name}\n", encoding="utf-8")
