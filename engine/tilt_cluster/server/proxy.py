@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from tilt_cluster import api, fields, refusals
 from tilt_cluster.objects import ENDPOINT_SLICES, PODS, SERVICES, ApiError, Object
@@ -132,8 +131,8 @@ async def serve(objects: api.Api, request: web.BaseRequest, at: Target) -> web.S
     what = wanted(at.name)
     ip, port = random.choice(addresses(objects, at, what))  # noqa: S311 - any of them will do
     path = request.rel_url.raw_path.partition("/proxy")[2] or "/"
-    url = URL(f"{what.scheme}://{ip}:{port}{path}", encoded=True)
-    url = url.with_query(request.rel_url.query) if request.rel_url.query else url
+    query = request.rel_url.raw_query_string
+    url = f"{what.scheme}://{ip}:{port}{path}" + (f"?{query}" if query else "")
     headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP}
     headers["X-Forwarded-Uri"] = request.path
     body = request.content if request.can_read_body else None
