@@ -29,6 +29,7 @@ GENERATION = frozenset(
         "networkpolicies",
         "poddisruptionbudgets",
         "pods",
+        "podtemplates",
         "priorityclasses",
         "prioritylevelconfigurations",
         "replicasets",

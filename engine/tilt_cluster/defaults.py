@@ -23,6 +23,9 @@ def fill(resource: Resource, obj: Json) -> None:
     filler = _FILLERS.get((resource.group, resource.name))
     if filler:
         filler(obj)
+    first = _FIRST_STATUS.get(resource.name)
+    if first is not None and obj.get("status") is None:
+        obj["status"] = {**first}
 
 
 def _put(into: Json, **values: Any) -> None:
@@ -249,14 +252,14 @@ def _cron_job(obj: Json) -> None:
     )
     # A CronJob's template gets no defaults of a Job, only those of its pods.
     _template(_dig(spec, "jobTemplate", "spec"))
+    _put(spec["jobTemplate"], metadata={})
 
 
 def _service(obj: Json) -> None:
     spec = _dig(obj, "spec")
     _put(spec, type="ClusterIP", sessionAffinity="None")
     if spec["type"] != "ExternalName":
-        _put(spec, internalTrafficPolicy="Cluster", ipFamilyPolicy="SingleStack")
-        _put(spec, ipFamilies=["IPv4"])
+        _put(spec, internalTrafficPolicy="Cluster")
     if spec["type"] in ("NodePort", "LoadBalancer"):
         _put(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
@@ -319,6 +322,8 @@ def _network_policy(obj: Json) -> None:
 def _endpoint_slice(obj: Json) -> None:
     for port in _each(obj, "ports"):
         _put(port, name="", protocol="TCP")
+    for endpoint in _each(obj, "endpoints"):
+        _put(endpoint, conditions={})
 
 
 def _endpoints(obj: Json) -> None:
@@ -338,6 +343,17 @@ def _binding(obj: Json) -> None:
 
 def _priority_class(obj: Json) -> None:
     _put(obj, preemptionPolicy="PreemptLowerPriority")
+
+
+def _limit_range(obj: Json) -> None:
+    for limit in _each(obj.get("spec"), "limits"):
+        if limit.get("type") == "Container":
+            most = limit.get("max")
+            if is_map(most):
+                _put(_dig(limit, "default"), **most)
+            usual = {**(_at(limit, "default") or {}), **(_at(limit, "min") or {})}
+            if usual:
+                _put(_dig(limit, "defaultRequest"), **usual)
 
 
 def _pod_template(obj: Json) -> None:
@@ -373,6 +389,7 @@ def _definition(obj: Json) -> None:
 
 _FILLERS: dict[tuple[str, str], Callable[[Json], None]] = {
     ("", "endpoints"): _endpoints,
+    ("", "limitranges"): _limit_range,
     ("", "namespaces"): _namespace,
     ("", "persistentvolumeclaims"): _claim,
     ("", "persistentvolumes"): _volume_object,
@@ -398,3 +415,26 @@ _FILLERS: dict[tuple[str, str], Callable[[Json], None]] = {
     ("scheduling.k8s.io", "priorityclasses"): _priority_class,
     ("storage.k8s.io", "storageclasses"): _storage_class,
 }
+_FIRST_STATUS: dict[str, Json] = {
+    "cronjobs": {},
+    "daemonsets": {
+        "currentNumberScheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "numberReady": 0,
+    },
+    "deployments": {},
+    "horizontalpodautoscalers": {"currentMetrics": None, "desiredReplicas": 0},
+    "ingresses": {"loadBalancer": {}},
+    "jobs": {},
+    "poddisruptionbudgets": {
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "disruptionsAllowed": 0,
+        "expectedPods": 0,
+    },
+    "replicasets": {"replicas": 0},
+    "replicationcontrollers": {"replicas": 0},
+    "statefulsets": {"availableReplicas": 0, "replicas": 0},
+}
+"""What a status is before any controller has seen the object."""

@@ -180,6 +180,7 @@ def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
     spec: Json = service["spec"]
     if spec["type"] == "ExternalName":
         return
+    _one_family(spec)
     taken = _Taken(reads)
     asked = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), None)
     spec["clusterIP"] = asked or taken.address()
@@ -189,6 +190,11 @@ def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
     _node_ports(spec, taken, service["metadata"]["name"])
 
 
+def _one_family(spec: Json) -> None:
+    spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4"]
+    spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "SingleStack"
+
+
 def _service_again(reads: Reads, old: Object, service: Json) -> None:
     spec: Json = service["spec"]
     before: Mapping[str, Any] = old["spec"]
@@ -196,6 +202,7 @@ def _service_again(reads: Reads, old: Object, service: Json) -> None:
         for key in ("clusterIP", "clusterIPs"):
             spec.pop(key, None)
         return
+    _one_family(spec)
     taken = _Taken(reads, but=fields.uid(old))
     spec["clusterIP"] = spec.get("clusterIP") or before.get("clusterIP") or taken.address()
     spec["clusterIPs"] = [spec["clusterIP"]]

@@ -183,9 +183,9 @@ CASES = [
                 "metadata.name",
                 "FieldValueInvalid",
                 (
-                    'Invalid value: "A_b": a lowercase RFC 1123 subdomain must consist of lower case '
-                    "alphanumeric characters, '-' or '.', and must start and end with an alphanumeric "
-                    "character (e.g. 'example.com', regex used for validation is "
+                    'Invalid value: "A_b": a lowercase RFC 1123 subdomain must consist of lower '
+                    "case alphanumeric characters, '-' or '.', and must start and end with an "
+                    "alphanumeric character (e.g. 'example.com', regex used for validation is "
                     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
                 ),
             )
@@ -202,8 +202,8 @@ CASES = [
                 (
                     'Invalid value: "a b": a valid label must be an empty string or consist of '
                     "alphanumeric characters, '-', '_' or '.', and must start and end with an "
-                    "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
-                    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+                    "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex "
+                    "used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
                 ),
             )
         ],
