@@ -37,8 +37,9 @@ async def test_no_line_is_lost_and_memory_is_bounded(store: LogStore) -> None:
         writer.write(f"{line}\n")
     assert store.size <= MEMORY
     assert store.dropped == 0
-    assert await texts(store) == lines
-    assert await texts(store, 2345) == lines[2345:]
+    shown = [line.replace("\udc80", "\N{REPLACEMENT CHARACTER}") for line in lines]
+    assert await texts(store) == shown
+    assert await texts(store, 2345) == shown[2345:]
 
 
 async def test_filters_work_on_disk_too(store: LogStore) -> None:
