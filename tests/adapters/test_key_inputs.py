@@ -219,21 +219,21 @@ def command(made: Build, **changes: object) -> None:
     docker(made, command=replace(made.build.command, **changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("change", "counts"),
-    [
-        pytest.param(lambda b: b.write("app/src/main.py", "2"), True, id="a dep"),
-        pytest.param(lambda b: b.write("elsewhere/file", "2"), True, id="a dep that is a file"),
-        pytest.param(lambda b: (b.folder / "elsewhere/file").unlink(), True, id="a dep gone"),
-        pytest.param(lambda b: command(b, argv=("make", "all")), True, id="the command"),
-        pytest.param(lambda b: command(b, env={"MODE": "slow"}), True, id="its environment"),
-        pytest.param(lambda b: docker(b, tag="x"), True, id="the tag"),
-        pytest.param(lambda b: b.bases.clear(), True, id="image_deps"),
-        pytest.param(lambda b: b.write("app/src/other.py", "2"), False, id="ignore="),
-        pytest.param(lambda b: b.write("app/Dockerfile", "2"), False, id="no dep"),
-        pytest.param(lambda b: b.env.update(TOKEN="x"), False, id="the environment"),
-    ],
-)
+CUSTOM: dict[str, tuple[bool, Change]] = {
+    "a dep": (True, lambda b: b.write("app/src/main.py", "2")),
+    "a dep that is a file": (True, lambda b: b.write("elsewhere/file", "2")),
+    "a dep gone": (True, lambda b: (b.folder / "elsewhere/file").unlink()),
+    "the command": (True, lambda b: command(b, argv=("make", "all"))),
+    "its environment": (True, lambda b: command(b, env={"MODE": "slow"})),
+    "the tag": (True, lambda b: docker(b, tag="x")),
+    "image_deps": (True, lambda b: b.bases.clear()),
+    "ignore=": (False, lambda b: b.write("app/src/other.py", "2")),
+    "no dep": (False, lambda b: b.write("app/Dockerfile", "2")),
+    "the environment": (False, lambda b: b.env.update(TOKEN="x")),
+}
+
+
+@pytest.mark.parametrize(("counts", "change"), CUSTOM.values(), ids=CUSTOM.keys())
 def test_what_counts_of_a_custom_build(tmp_path: Path, change: Change, *, counts: bool) -> None:
     made = custom(tmp_path)
     before = made.key()
