@@ -6,6 +6,7 @@ imported, since a client that has just started one wants to talk to it at once.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from tilt_cluster.objects import (
 )
 from tilt_cluster.server import handler, listen
 
+_LOG = logging.getLogger(__name__)
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _IN_CLUSTER = "10.96.0.1"
 
@@ -99,6 +101,19 @@ async def run(settings: Settings) -> AsyncGenerator[Running]:
     finally:
         if kept:
             kept.close()
+        elif settings.node:
+            await _take_away(settings.name)
+
+
+async def _take_away(name: str) -> None:
+    """What an ephemeral cluster has made in the Engine goes with it."""
+    from tilt_cluster import engine, removal  # noqa: PLC0415 - loaded with the node, or not needed
+
+    try:
+        async with engine.Engine(engine.socket_path()) as client:
+            await removal.remove(name, client)
+    except (engine.EngineAwayError, engine.EngineError, TimeoutError, ValueError) as error:
+        _LOG.warning("cluster %s leaves containers behind: %s", name, error)
 
 
 @contextlib.asynccontextmanager

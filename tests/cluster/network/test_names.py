@@ -1,6 +1,9 @@
 """Names, messages and routes."""
 
+import os
+import shutil
 import struct
+import subprocess
 from typing import Any
 
 import pytest
@@ -166,3 +169,18 @@ def test_nobody_else_is_routed() -> None:
     assert "dport 80" not in script
     hooked = [line for line in script.splitlines() if "10.96.0.0/16" in line]
     assert all('iifname "br0"' in line or "ip saddr 10.0.0.0/20" in line for line in hooked)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
+def test_nft_takes_every_kind_of_rule() -> None:
+    pods = (("10.0.0.2", 5), ("10.0.0.3", 6))
+    found = [
+        rules.Route("10.96.0.7", 80, "tcp", pods[:1]),
+        rules.Route("10.96.0.7", 53, "udp", pods),
+        rules.Route("10.96.0.8", 80, "tcp", pods, sticky=True),
+    ]
+    script = rules.script("tilt-test-rules", "br0", "10.0.0.0/20", "10.96.0.0/16", found)
+    checked = subprocess.run(
+        ["nft", "--check", "-f", "-"], input=script, text=True, capture_output=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

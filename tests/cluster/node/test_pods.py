@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,50 @@ async def test_a_port_on_the_pods_own_loopback_can_be_forwarded(cluster: Small) 
     assert pipe.answer.endswith(b"hi\n")
     with pytest.raises(ApiError, match="failed to connect to localhost:81"):
         await cluster.runtime.port_forward(cluster.found("local"), 81, _Pipe(b""))
+
+
+async def test_a_pod_on_the_hosts_network_and_one_with_a_port_there(cluster: Small) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    script = f"mkdir /tmp/w; echo hi >/tmp/w/index.html; exec httpd -f -p {port} -h /tmp/w"
+    cluster.pod("host", script, hostNetwork=True, ports=[{"containerPort": port}])
+    await cluster.ready("host")
+    host = cluster.found("host")["status"]
+    assert host["podIP"] == host["hostIP"]
+    code, text = await cluster.run("host", "wget", "-qO-", f"http://127.0.0.1:{port}/")
+    assert (code, text) == (0, "hi\n")
+    cluster.api.delete(PODS, "host", "default", grace_seconds=0)
+    await cluster.gone(PODS, "host")
+    script = "mkdir /w; echo published >/w/index.html; exec httpd -f -p 80 -h /w"
+    probe = {"tcpSocket": {"port": 80}, "periodSeconds": 1}
+    ports = [{"containerPort": 80, "hostPort": port}]
+    cluster.pod("published", script, ports=ports, readinessProbe=probe)
+    await cluster.ready("published")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).endswith(b"published\n")
+    writer.close()
+
+
+async def test_a_user_and_group_own_what_they_may_write(cluster: Small) -> None:
+    context = {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456, "runAsNonRoot": True}
+    cluster.put(SECRETS, "token", stringData={"key": "s3cret"})
+    volumes: list[dict[str, Any]] = [
+        {"name": "data", "emptyDir": {}},
+        {"name": "token", "secret": {"secretName": "token", "defaultMode": 0o400}},
+    ]
+    mounts = [{"name": v["name"], "mountPath": f"/{v['name']}"} for v in volumes]
+    cluster.pod(
+        "user",
+        "id -u; id -g; touch /data/x; stat -c %g /data/x; cat /token/key",
+        securityContext=context,
+        volumes=volumes,
+        volumeMounts=mounts,
+        restartPolicy="Never",
+    )
+    await cluster.ended("user")
+    assert await cluster.logs("user") == "1234\n2345\n3456\ns3cret"
 
 
 async def test_a_liveness_probe_that_fails_restarts_the_container(cluster: Small) -> None:
