@@ -5,7 +5,8 @@
 * `pod`: from create to Running, and to Ready, of a pod whose image the engine has (needs an
   engine and the image of `--image`, which must have `sh`).
 * `idle`: share of a core over some seconds, and memory, with those objects.
-* `all_watches_know`: 5,000 objects and 100 watches that read, then one change: until all of them know.
+* `all_watches_know`: 5,000 objects and 100 watches that read, then one change: until all of
+  them know.
 * `loaded`: as `idle`, with that load still there.
 """
 
