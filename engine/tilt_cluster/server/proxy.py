@@ -64,8 +64,10 @@ def addresses(objects: api.Api, at: Target, what: Wanted) -> Sequence[tuple[str,
     """Where a request may go.
 
     Raises:
-        ApiError: there is no such object or port (404, 400), or nobody is ready (503).
+        ApiError: no such object or port (404, 400), nobody is ready (503), or it is a node (405).
     """
+    if at.resource not in {PODS, SERVICES}:
+        raise refusals.not_allowed()
     if at.resource == PODS:
         return [_of_pod(objects.get(PODS, what.name, at.namespace), what)]
     service = objects.get(SERVICES, what.name, at.namespace)
