@@ -62,7 +62,7 @@ REFUSED = condition(
             k8s.deployment(paused=True), Verdict.HEALTHY, "deployment.paused", id="paused"
         ),
         pytest.param(
-            k8s.deployment(updated=1, conditions=[TIMED_OUT]),
+            k8s.deployment(updated=0, conditions=[TIMED_OUT]),
             Verdict.FAILED,
             "deployment.progress-deadline",
             id="no progress in time",
@@ -144,6 +144,17 @@ def test_a_pod_s_failure_outweighs_and_explains_its_deployment() -> None:
     assert found.worst.rule == "pod.crash-loop"
     assert found.worst.path == "Deployment/web → ReplicaSet/web-1 → Pod/web-1 → container main"
     assert [f.rule for f in found.findings] == ["pod.crash-loop", "deployment.progress-deadline"]
+
+
+def test_a_rollout_out_of_time_is_explained_by_what_its_pod_still_waits_for() -> None:
+    web = k8s.deployment(updated=1, conditions=[TIMED_OUT])
+    current = k8s.replica_set(web)
+    assert judge(web, 100, current).verdict is Verdict.FAILING
+    missing = box(waiting("CreateContainerConfigError", 'secret "token" not found'))
+    found = judge(web, 100, current, pod(missing, owner=current))
+    assert found.verdict is Verdict.FAILED
+    assert found.worst.path.endswith("Pod/web-1 → container main")
+    assert "token" in found.worst.message
 
 
 def test_only_pods_of_the_newest_replica_set_count() -> None:

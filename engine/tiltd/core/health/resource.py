@@ -6,6 +6,7 @@ worse.  At last the readiness deadline turns whatever still has to get better in
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tiltd.core.health import (
@@ -149,12 +150,33 @@ def _with_pods(obj: Obj, kind: Kind, readiness: PodReadiness, scope: Scope) -> S
         # It has all that it wants: what ended along the way is history.
         lines = tuple(line for line in lines if not _over(line[-1]))
     below = [f for line in lines for f in _below(obj, line, readiness, scope)]
+    if own.rule == workloads.DEADLINE and own.verdict is Verdict.FAILED:
+        return _out_of_time(obj, own, below, len(lines))
     if kind in _REPLICATED:
         present = sum(1 for line in lines if not _over(line[-1]))
         own = _replicated(obj, own, present, scope)
     elif scope.context.expects_pods and not lines and own.verdict is Verdict.HEALTHY:
         own = report(obj, Verdict.PROGRESSING, "pods.none", "has no pods yet")
     return [own, *below]
+
+
+def _out_of_time(obj: Obj, own: Finding, below: Sequence[Finding], seen: int) -> Sequence[Finding]:
+    """A rollout that is over by its deadline: what its pods still hope for is over, too.
+
+    So the report tells their reason, and waits until they have been seen.
+    """
+    if seen < fields.number(obj, "status", "updatedReplicas"):
+        return [replace(own, verdict=Verdict.FAILING), *below]
+    worst = max((f.verdict.value for f in below), default=0)
+    return [
+        own,
+        *(
+            replace(f, verdict=Verdict.FAILED)
+            if f.verdict.value == worst and f.verdict is not Verdict.HEALTHY
+            else f
+            for f in below
+        ),
+    ]
 
 
 def _over(pod: Obj) -> bool:

@@ -24,6 +24,7 @@ from tiltd.core.health.fields import Obj
 from tiltd.core.health.scope import Scope
 from tiltd.model.health import Finding, Verdict
 
+DEADLINE = "deployment.progress-deadline"
 _QUOTA_HINT = "raise the quota, or ask for less in resources"
 
 
@@ -90,7 +91,7 @@ def _no_progress(obj: Obj, scope: Scope) -> Finding | None:
     since = scope.at(progress, "lastTransitionTime")
     verdict = Verdict.FAILING if scope.stale(since) else Verdict.FAILED
     message = f"made no progress for {seconds}s (progressDeadlineSeconds)"
-    failed = report(obj, verdict, "deployment.progress-deadline", message, progress)
+    failed = report(obj, verdict, DEADLINE, message, progress)
     return replace(failed, since=since)
 
 
