@@ -11,7 +11,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,7 +105,7 @@ def _base(group: str, version: str) -> str:
 
 
 @contextlib.contextmanager
-def _proxied() -> Iterator[str]:
+def _proxied() -> Generator[str]:
     """`kubectl get --raw` can't set headers, so a proxy of kubectl's carries the requests."""
     with subprocess.Popen(
         ["kubectl", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True
