@@ -133,6 +133,7 @@ class Handler:
         if at.resource.group in _REVIEWS:
             return await self._review(request, at)
         if at.subresource in _STREAMS:
+            self._verbs.current(at)
             if self.runtime is None:
                 text = (
                     "the embedded cluster has no node: nothing runs, so there is nothing to reach"
