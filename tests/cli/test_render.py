@@ -354,6 +354,33 @@ def test_up_tells_a_failure_when_it_happens_and_once() -> None:
     assert shown.watched(failed, STARTED) == first
 
 
+@pytest.mark.parametrize("source", ["tiltfile", "cluster"])
+def test_up_tells_a_broken_source_when_it_breaks_and_once(source: str) -> None:
+    shown = screen(follow=True)
+    trouble = pb.Problem(code="tiltfile", file="Tiltfile", line=3, message="no such name")
+    broken = pb.Target(
+        phase=pb.TARGET_PHASE_FAILED,
+        attempt=attempt(1, outcome=pb.ATTEMPT_OUTCOME_FAILED, problem=trouble),
+    )
+    fields: dict[str, Any] = {"started_at": STARTED, source: broken}
+    told = ["✘ Tiltfile:3: no such name [tiltfile]"]
+    assert shown.watched(change(session=pb.Session(**fields)), STARTED) == told
+    assert shown.watched(change(session=pb.Session(**fields)), STARTED) == []
+    shown.watched(change(), STARTED)
+    assert shown.watched(change(session=pb.Session(**fields)), STARTED) == told
+
+
+def test_a_cluster_that_is_tried_again_is_told_once() -> None:
+    shown = screen()
+    problem = pb.Problem(message="connection refused")
+    for number in (1, 2):
+        tried = attempt(number, outcome=pb.ATTEMPT_OUTCOME_FAILED, problem=problem)
+        waits = pb.Target(phase=pb.TARGET_PHASE_PENDING, attempt=tried)
+        session = pb.Session(started_at=STARTED, cluster=waits)
+        expected = ["connection refused; it is tried again"] if number == 1 else []
+        assert shown.watched(change(session=session), STARTED) == expected
+
+
 def test_after_ten_silent_seconds_it_tells_who_waits_for_what() -> None:
     shown = screen()
     shown.watched(
