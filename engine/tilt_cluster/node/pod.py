@@ -11,6 +11,7 @@ wakes every pod when the Engine is back; instances that died meanwhile are found
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Coroutine
@@ -156,6 +157,8 @@ class Pod:
                     self.wake.set()
                     return None
             plan = order.plan(self.slots, policy, time.time())
+        if plan.phase in {"Succeeded", "Failed"} and self.sandbox is not None:
+            await self._wind_up(pod, plan)
         self._publish(pod, plan)
         if plan.start:
             self.wake.set()
@@ -269,7 +272,7 @@ class Pod:
             self.network_at = time.time() + 2.0
             return self.network_at
         hostfiles.write(self.folder, pod, self.ip, self.world.network)
-        self.volumes.set_up(pod, self.facts)
+        self.refresh()  # the address is known only now
         return None
 
     def running(self, pod: Object, slot: Slot) -> None:
@@ -306,6 +309,17 @@ class Pod:
         finally:
             self._stops.discard(run.id)
             self.changed.add(run.id)
+
+    async def _wind_up(self, pod: Object, plan: order.Plan) -> None:
+        """A pod's phase is final only when its network is gone; before, its containers have ended.
+
+        The kubelet says so in two steps, and those who watch may rely on seeing the first.
+        """
+        begun = any(slot.current is not None for slot in self.slots if slot.kind == "main")
+        self._publish(pod, dataclasses.replace(plan, phase="Running" if begun else "Pending"))
+        if self.sandbox is not None:
+            await stopping.remove(self.world, self.sandbox)
+        self.sandbox = None
 
     async def _rest(self, pod: Object) -> float | None:
         """A pod that has ended keeps its containers for their logs, and loses its network."""

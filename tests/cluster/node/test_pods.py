@@ -273,6 +273,18 @@ async def test_a_container_says_why_it_ended(
     assert status(pod)["state"]["terminated"].get("message") == message
 
 
+async def test_a_pods_phase_is_final_only_after_its_container_was_seen_to_end(
+    cluster: Small,
+) -> None:
+    cluster.pod("ends", "exit 4", restartPolicy="Never")
+    pod = await cluster.until(
+        PODS, "ends", lambda one: fields.get(status(one), "state", "terminated") is not None
+    )
+    assert pod["status"]["phase"] == "Running"
+    pod = await cluster.ended("ends")
+    assert pod["status"]["phase"] == "Failed"
+
+
 async def test_a_log_can_be_followed_cut_and_stamped(cluster: Small) -> None:
     cluster.pod("says", "for i in 1 2 3; do echo line $i; sleep 0.3; done", restartPolicy="Never")
     await cluster.until(PODS, "says", lambda one: status(one).get("state", {}).get("running"))
