@@ -6,6 +6,7 @@ told, a value of a wrong type is refused in the words of Go's decoder.
 """
 
 import collections
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,10 +57,15 @@ def parse_yaml(body: bytes) -> Any:
     Raises:
         RefusedError: it is no YAML, or no JSON could say it.
     """
+    if body.lstrip().startswith(b"{"):
+        # What clients send as YAML is JSON mostly, which is read a hundred times faster.
+        with contextlib.suppress(RefusedError):
+            return parse_json(body)
     import yaml  # noqa: PLC0415 - takes 30 ms that a start doesn't have
 
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        value: Any = yaml.safe_load(body)
+        value: Any = yaml.load(body, Loader=loader)  # noqa: S506 - a safe loader
         return json.loads(json.dumps(value, default=str))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RefusedError(f"error converting YAML to JSON: yaml: {error}") from error
