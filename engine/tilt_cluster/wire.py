@@ -72,7 +72,9 @@ def decode(body: bytes) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(raw)
             return found
         value = _message(_name(api_version, kind), raw)
-    except (KeyError, IndexError, UnicodeDecodeError) as error:
+    except WireError:
+        raise
+    except (LookupError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"the protobuf message is cut off or of no known kind: {error}") from error
     return {"apiVersion": api_version, "kind": kind, **value}
 
