@@ -8,6 +8,7 @@ told, a value of a wrong type is refused in the words of Go's decoder.
 import collections
 import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,12 @@ from tilt_cluster import schema
 from tilt_cluster.objects import ApiError
 
 _DEEPEST = 100
+_QUANTITY = re.compile(
+    r"[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?", re.ASCII
+)
+_QUANTITY_RULE = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
 
 
 class RefusedError(ValueError):
@@ -128,15 +135,24 @@ class Decoder:
                     raise self._wrong(of, value, path, f"[]{of.items.short or of.items.type}")
                 items = of.items
                 return [
-                    self._any(items, item, f"{path}[{at}]", depth + 1) if item is not None else None
+                    self._any(items, item, f"{path}[{at}]", depth + 1)
+                    if item is not None
+                    else self._nothing(items)
                     for at, item in enumerate(value)
                 ]
             case "integer" if isinstance(value, float) and value.is_integer():
                 return int(value)
             case _:
+                if of.short == "Quantity" and not _QUANTITY.fullmatch(str(value)):
+                    raise self.refuse(_QUANTITY_RULE)
                 if not _fits(of.type, value):
                     raise self._wrong(of, value, path, _go_type(of))
                 return value
+
+    def _nothing(self, items: schema.Schema) -> Any:
+        """What null in a list is to Go: the item type's zero value."""
+        zeros: Mapping[str, Any] = {"object": {}, "array": [], "string": "", "integer": 0}
+        return zeros.get(items.type) if self._typed else None
 
     def _map(
         self, of: schema.Schema, value: Mapping[str, Any], path: str, depth: int

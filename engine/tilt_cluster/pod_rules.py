@@ -57,6 +57,15 @@ def spec(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
                 yield refusals.duplicate(f"{inner}.name", name)
             seen.add(name)
             yield from _container(container, inner, volumes)
+    tolerations: Sequence[Mapping[str, Any]] = given.get("tolerations") or ()
+    for at, one in enumerate(tolerations):
+        if not one.get("key") and one.get("operator") != "Exists":
+            text = (
+                "operator must be Exists when `key` is empty, which means "
+                '"match all values and all keys"'
+            )
+            where = f"{path}.tolerations[{at}].operator"
+            yield refusals.invalid(where, one.get("operator") or "", text)
     grace = given.get("terminationGracePeriodSeconds")
     if isinstance(grace, int) and grace < 0:
         text = "must be greater than or equal to 0"

@@ -364,6 +364,26 @@ def test_a_wrong_type_is_a_bad_request(api: Client, deployments: str) -> None:
     )
 
 
+def test_a_wrong_quantity_is_a_bad_request(api: Client, deployments: str) -> None:
+    path = f"{TEMPLATE}.containers.0.resources"
+    body = changed(DEPLOYMENT, path, {"limits": {"cpu": "much"}})
+
+    answer = api.call("POST", deployments, body)
+
+    assert answer.code == 400
+    assert answer.body["message"] == (
+        'Deployment in version "v1" cannot be handled as a Deployment: quantities must match the '
+        "regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    )
+
+
+@pytest.mark.parametrize("key", ["containers", "volumes", "tolerations"])
+def test_null_in_a_list_is_an_empty_item(api: Client, deployments: str, key: str) -> None:
+    answer = api.call("POST", deployments, changed(DEPLOYMENT, f"{TEMPLATE}.{key}", [None]))
+
+    assert answer.code == 422, answer
+
+
 def test_a_wrong_kind_is_a_bad_request(api: Client, config_maps: str) -> None:
     answer = api.call(
         "POST", config_maps, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}
