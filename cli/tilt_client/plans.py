@@ -1,36 +1,24 @@
 """Asks a daemon for a plan: what `plan`, `diff`, `keys`, `why` and `graph` show, each in its way.
 
-A daemon that runs is asked, also beside its session; else one is started for this question alone.
+The asking itself is in `questions`.
 """
 
 import argparse
 import difflib
-import importlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from tilt_client import arguments, connect, terminal
+from tilt_client import questions, terminal
 from tilt_client.arguments import Flag
-from tilt_client.commands import options
 from tilt_client.complaint import Complaint, Exit
-from tilt_client.spawn import Start
 
 if TYPE_CHECKING:
+    from tilt_api.client import Client
     from tilt_api.v1 import tilt_pb2 as pb
 
-PATIENCE = 900.0
-"""Seconds; a Tiltfile may run programs that take long."""
-
 _FORMAT = "tiltd-plan-1"
-_SHARED = {"--namespace", "--no-color"}
-FLAGS: tuple[Flag, ...] = (
-    arguments.FILE,
-    arguments.CONTEXT,
-    *(flag for flag in arguments.SESSION if _SHARED & set(flag[0])),
-)
 OFFLINE: Flag = (
     ("--offline",),
     {
@@ -52,43 +40,21 @@ def ask(found: argparse.Namespace, *, offline: bool) -> "pb.PlanResponse":
     Raises:
         Complaint: there is none, for the reason that it tells.
     """
-    tiltfile = options.tiltfile(found.file)
-    with connect.ensured(tiltfile, Start("plan", passing=True), _import, _quiet) as link:
-        from tilt_api.client import CallError  # noqa: PLC0415 - see `connect`
-        from tilt_api.v1 import tilt_pb2 as pb  # noqa: PLC0415
-        from tilt_client import session  # noqa: PLC0415
 
-        request = pb.PlanRequest(
-            tiltfile_path=tiltfile,
-            args=found.args,
-            context=found.context,
-            namespace=found.namespace,
-            env=session.environment(),
-            working_dir=os.getcwd(),  # noqa: PTH109 - pathlib costs 5 ms of start-up
-            offline=offline,
-        )
-        try:
-            answer = link.client.plan(request, PATIENCE)
-        except CallError as error:
-            if error.lost:
-                raise connect.gone(link.home, link.own) from error
-            raise _refusal(error.problem, str(error)) from error
+    def plan(client: "Client", fields: dict[str, Any]) -> "pb.PlanResponse":
+        from tilt_api.v1 import tilt_pb2 as pb  # noqa: PLC0415 - see `connect`
+
+        return client.plan(pb.PlanRequest(**fields, offline=offline), questions.PATIENCE)
+
+    try:
+        answer = questions.ask(found, plan)
+    except questions.RefusedError as error:
+        raise questions.complaint(error.problem) from error
     for line in answer.log:
         sys.stderr.write(f"{line.text}\n")
     for warning in answer.warnings:
-        sys.stderr.write(f"warning: {_placed(warning)}\n")
+        sys.stderr.write(f"warning: {questions.placed(warning)}\n")
     return answer
-
-
-def _refusal(problem: "pb.Problem", message: str) -> Complaint:
-    code = Exit.USAGE if problem.code == "tiltfile" else Exit.FAILED
-    told = _placed(problem) if problem.message else message
-    return Complaint(told, problem.hint, problem.detail, code)
-
-
-def _placed(problem: "pb.Problem") -> str:
-    place = ":".join([problem.file, *(str(n) for n in (problem.line, problem.column) if n)])
-    return f"{place}: {problem.message}" if problem.file else problem.message
 
 
 def save(answer: "pb.PlanResponse", path: str) -> None:
@@ -178,11 +144,3 @@ def write(lines: Sequence[str], found: argparse.Namespace) -> None:
 def write_json(value: Any) -> None:
     """Print data."""
     sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
-
-
-def _import() -> None:
-    importlib.import_module("tilt_client.session")
-
-
-def _quiet(_text: str) -> None:
-    """Standard output is the answer's alone."""

@@ -82,3 +82,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(line.split()[0]), signal.SIGKILL)
     shutil.rmtree(runtime)
+
+
+@pytest.fixture
+def real(place: Place) -> Iterator[Place]:
+    """With the real daemon, and without a cluster."""
+    del place.env["TILTD_COMMAND"]
+    place.env["KUBECONFIG"] = str(place.project / "none")
+    yield place
+    place.run("daemon", "stop")
+
+
+def tiltfile(place: Place, text: str) -> None:
+    """Write the project's Tiltfile."""
+    (place.project / "Tiltfile").write_text(text)

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from tests.cli import schema
-from tests.cli.conftest import Place
+from tests.cli.conftest import Place, tiltfile
 from tests.cli.test_process import read_until
-from tests.cli.test_with_tiltd import tiltfile
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,14 +21,6 @@ APP = (
     "local_resource('seed', 'echo sown', auto_init=False)\n"
     "local_resource('wrong', 'echo oh no; exit 3', auto_init=False)\n"
 )
-
-
-@pytest.fixture
-def real(place: Place) -> Iterator[Place]:
-    del place.env["TILTD_COMMAND"]
-    place.env["KUBECONFIG"] = str(place.project / "none")
-    yield place
-    place.run("daemon", "stop")
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """`lint` and `alpha tiltfile-result`: what they print, and how they end."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.conftest import Place
+from tests.cli.conftest import Place, tiltfile
 
 GOOD = """
 print('hello')
@@ -21,18 +20,6 @@ k8s_resource('web', port_forwards='8080:80', labels=['l'])
 local_resource('job', 'echo $X', env={'X': 'y'}, resource_deps=['web', 'nobody'], auto_init=False)
 """
 UNUSED = "docker_build('img', '.', dockerfile_contents='FROM scratch')\n"
-
-
-@pytest.fixture
-def real(place: Place) -> Iterator[Place]:
-    del place.env["TILTD_COMMAND"]
-    place.env["KUBECONFIG"] = str(place.project / "none")
-    yield place
-    place.run("daemon", "stop")
-
-
-def tiltfile(place: Place, text: str) -> None:
-    (place.project / "Tiltfile").write_text(text)
 
 
 def test_lint_tells_warnings_and_touches_nothing(real: Place) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.cli import junit_schema, schema
-from tests.cli.conftest import Place
+from tests.cli.conftest import Place, tiltfile
 from tests.cli.test_process import read_until
-from tests.cli.test_with_tiltd import daemons, tiltfile
+from tests.cli.test_with_tiltd import daemons
 
 BROKEN = (
     "local_resource('good', 'echo fine')\n"

@@ -1,11 +1,10 @@
 """`plan`, `diff`, `keys`, `why` and `graph`: what they print, and how they end."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.conftest import Place
+from tests.cli.conftest import Place, tiltfile
 from tilt_api.v1 import tilt_pb2 as pb
 from tilt_client import plans
 from tilt_client.complaint import Complaint
@@ -159,18 +158,6 @@ def test_a_node_that_is_not_there_is_told_with_similar_ones() -> None:
     with pytest.raises(Complaint, match="there is no node 'Deployment/wbe'") as caught:
         plans.matching(answer(), "Deployment/wbe")
     assert "Deployment/web" in caught.value.hint
-
-
-@pytest.fixture
-def real(place: Place) -> Iterator[Place]:
-    del place.env["TILTD_COMMAND"]
-    place.env["KUBECONFIG"] = str(place.project / "none")
-    yield place
-    place.run("daemon", "stop")
-
-
-def tiltfile(place: Place, text: str) -> None:
-    (place.project / "Tiltfile").write_text(text)
 
 
 IMAGE = """

@@ -2,25 +2,11 @@
 
 import signal
 import time
-from collections.abc import Iterator
 
 import psutil
-import pytest
 
-from tests.cli.conftest import Place
+from tests.cli.conftest import Place, tiltfile
 from tests.cli.test_process import CLEAN, read_until
-
-
-@pytest.fixture
-def real(place: Place) -> Iterator[Place]:
-    del place.env["TILTD_COMMAND"]
-    place.env["KUBECONFIG"] = str(place.project / "none")
-    yield place
-    place.run("daemon", "stop")
-
-
-def tiltfile(place: Place, text: str) -> None:
-    (place.project / "Tiltfile").write_text(text)
 
 
 def daemons(place: Place) -> list[psutil.Process]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tilt_client import arguments, loading
+from tilt_client import arguments, loading, questions
 from tilt_client.complaint import Complaint, Exit
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def run(argv: Sequence[str]) -> int:
         )  # fmt: skip
     rest.remove(_VERB)
     parser = arguments.Parser(f"alpha {_VERB}", _SUMMARY, epilog=_CODES)
-    arguments.add(parser, *loading.FLAGS)
+    arguments.add(parser, *questions.FLAGS)
     found = arguments.parse(parser, rest)
     try:
         answer = loading.ask(found)
-    except loading.WrongError as error:
+    except questions.RefusedError as error:
         _write({"error": _data(error.problem)})
-        sys.stderr.write(f"{loading.complaint(error.problem)}\n")
+        sys.stderr.write(f"{questions.complaint(error.problem)}\n")
         return _WRONG if error.problem.code != "usage" else Exit.FAILED
     except Complaint as complaint:
         complaint.code = Exit.FAILED

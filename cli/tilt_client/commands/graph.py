@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from tilt_client import arguments, plans
+from tilt_client import arguments, plans, questions
 from tilt_client.complaint import Complaint, Exit
 
 _SUMMARY = """\
@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
     """Print the graph; the exit code."""
     parser = arguments.Parser("graph", _SUMMARY)
     own = (plans.output("text", "dot", "json", "mermaid"), _RESOURCE, plans.OFFLINE)
-    arguments.add(parser, *own, *plans.FLAGS)
+    arguments.add(parser, *own, *questions.FLAGS)
     found = arguments.parse(parser, argv)
     answer = plans.ask(found, offline=found.offline)
     from tilt_client.render import graph  # noqa: PLC0415 - see `connect`

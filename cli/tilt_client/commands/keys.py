@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tilt_client import arguments, plans
+from tilt_client import arguments, plans, questions
 
 _SUMMARY = """\
 Print the key of every node; of NODE, also all that goes into it.
@@ -15,7 +15,7 @@ def run(argv: Sequence[str]) -> int:
     """Print keys; the exit code."""
     parser = arguments.Parser("keys", _SUMMARY)
     parser.add_argument("node", nargs="?", metavar="NODE", help="this one alone, with its parts")
-    arguments.add(parser, plans.output("text", "json"), *plans.FLAGS)
+    arguments.add(parser, plans.output("text", "json"), *questions.FLAGS)
     found = plans.named(parser, argv)
     answer = plans.ask(found, offline=True)
     from tilt_client.render import keys  # noqa: PLC0415 - see `connect`

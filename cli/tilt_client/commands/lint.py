@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from tilt_client import arguments, loading
+from tilt_client import arguments, loading, questions
 from tilt_client.complaint import Exit
 
 _SUMMARY = """\
@@ -23,14 +23,14 @@ _STRICT: arguments.Flag = (
 def run(argv: Sequence[str]) -> int:
     """Print errors and warnings; the exit code."""
     parser = arguments.Parser("lint", _SUMMARY, epilog=_CODES)
-    arguments.add(parser, _STRICT, *loading.FLAGS)
+    arguments.add(parser, _STRICT, *questions.FLAGS)
     found = arguments.parse(parser, argv)
     try:
         answer = loading.ask(found)
-    except loading.WrongError as error:
-        raise loading.complaint(error.problem) from error
+    except questions.RefusedError as error:
+        raise questions.complaint(error.problem) from error
     for warning in answer.warnings:
-        sys.stdout.write(f"warning: {loading.placed(warning)}\n")
+        sys.stdout.write(f"warning: {questions.placed(warning)}\n")
     sys.stdout.write(f"{_summary(answer.resources, answer.images, len(answer.warnings))}\n")
     return Exit.FAILED if found.strict and answer.warnings else 0
 

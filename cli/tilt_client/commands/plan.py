@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tilt_client import arguments, plans, terminal
+from tilt_client import arguments, plans, questions, terminal
 from tilt_client.complaint import Complaint, Exit
 
 _SUMMARY = """\
@@ -33,7 +33,7 @@ def show(verb: str, summary: str, argv: Sequence[str]) -> int:
     """Print a plan as the verb does; the exit code."""
     parser = arguments.Parser(verb, summary, epilog=_CODES)
     own = (plans.output("text", "json"), EXIT_CODE, OUT, plans.OFFLINE)
-    arguments.add(parser, *own, *plans.FLAGS)
+    arguments.add(parser, *own, *questions.FLAGS)
     found = arguments.parse(parser, argv)
     if found.out and found.offline:
         hint = "without --offline"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tilt_client import arguments, plans
+from tilt_client import arguments, plans, questions
 
 _SUMMARY = """\
 Tell why a node is due, or why not: which of its inputs changed, from what to what.
@@ -16,7 +16,7 @@ def run(argv: Sequence[str]) -> int:
     parser = arguments.Parser("why", _SUMMARY)
     parser.add_argument("node", metavar="NODE", help="an image, object or resource")
     own = (plans.output("text", "json"), plans.OFFLINE)
-    arguments.add(parser, *own, *plans.FLAGS)
+    arguments.add(parser, *own, *questions.FLAGS)
     found = plans.named(parser, argv)
     answer = plans.ask(found, offline=found.offline)
     from tilt_client.render import keys  # noqa: PLC0415 - see `connect`

@@ -6,7 +6,6 @@ from typing import NewType
 
 from tiltd.model.desired import JSON
 from tiltd.model.names import ObjectId, ResourceName
-from tiltd.model.problems import Problem
 
 Uid = NewType("Uid", str)
 
@@ -172,24 +171,3 @@ class FoundObject:
 
     id: ObjectId
     body: JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What the cluster says that an apply would do, without doing it.
-
-    Args:
-        after: the object as it would be; `None`: the cluster can't tell.
-        before: the object as it is, where nobody knew that it was there.
-        immutable: a field would change that can't be changed.
-        conflicts: the fields that others manage, with their names.
-        refused: why it would not be accepted.
-        words: why the cluster can't tell.
-    """
-
-    after: JSON | None = None
-    before: JSON | None = None
-    immutable: bool = False
-    conflicts: tuple[str, ...] = ()
-    refused: Problem | None = None
-    words: str = ""

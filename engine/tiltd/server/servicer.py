@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -100,18 +100,12 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self, request: pb.StartSessionRequest, context: Context
     ) -> pb.StartSessionResponse:
         """Start a session."""
-        if not Path(request.tiltfile_path).is_absolute() or request.mode not in _MODES:
-            problem = pb.Problem(code="usage", message="tiltfile_path must be absolute, mode set")
+        if request.mode not in _MODES:
+            problem = pb.Problem(code="usage", message="mode must be set")
             await status.refuse(context, grpc.StatusCode.INVALID_ARGUMENT, problem)
-        spec = SessionSpec(
-            id=SessionId(uuid4().hex[:12]),
+        spec = replace(
+            await self._spec(request, context),
             mode=_MODES[request.mode],
-            tiltfile=request.tiltfile_path,
-            args=tuple(request.args),
-            context=request.context,
-            namespace=request.namespace,
-            env=dict(request.env),
-            cwd=request.working_dir,
             limits=convert.overrides(request.limits),
             bound_to_client=request.end_with_client,
             keep_going=request.keep_going,
@@ -167,7 +161,9 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         )
 
     async def _spec(
-        self, request: pb.PlanRequest | pb.LoadRequest, context: Context
+        self,
+        request: pb.StartSessionRequest | pb.PlanRequest | pb.LoadRequest,
+        context: Context,
     ) -> SessionSpec:
         if not Path(request.tiltfile_path).is_absolute():
             problem = pb.Problem(code="usage", message="tiltfile_path must be absolute")
