@@ -28,11 +28,14 @@ def up(real: Place) -> Iterator["subprocess.Popen[str]"]:
     """A session that goes on, with everything that starts by itself healthy."""
     tiltfile(real, APP)
     with real.popen("up", "--stable-for", "0") as process:
-        read_until(process, "web   │ ✔ healthy")
-        yield process
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=10)
+        try:
+            read_until(process, "web   │ ✔ healthy")
+            yield process
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=10)
+        finally:
+            process.kill()
 
 
 def test_without_a_daemon_each_says_so(real: Place) -> None:
