@@ -2,8 +2,8 @@
 
 `python3 -m tools.record_api` asks the cluster of the current context, through `kubectl`, for its
 discovery documents, its OpenAPI schemas and the columns of its tables.  Paths are left out (the
-embedded server makes them from discovery), descriptions are kept apart (only `kubectl explain`
-wants them).  Schemas are written once, however many groups refer to them.
+embedded server makes them from discovery), and so are descriptions: kinds are facts, sentences are
+their authors'.  Schemas are written once, however many groups refer to them.
 """
 
 import contextlib
@@ -38,10 +38,8 @@ def main() -> int:
             return answer.json()
 
         groups = _groups(ask)
-        schemas, notes = _schemas(ask, groups)
         _write("discovery", groups)
-        _write("schemas", schemas)
-        _write("descriptions", notes)
+        _write("schemas", _schemas(ask, groups))
         _write("columns", _columns(ask, groups))
         _write("version", ask("/version"))
     for path in sorted(_DATA.glob("*.gz")):
@@ -66,25 +64,23 @@ def _groups(ask: _Ask) -> list[dict[str, Any]]:
     return kept
 
 
-def _schemas(ask: _Ask, groups: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _schemas(ask: _Ask, groups: list[dict[str, Any]]) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
-    notes: dict[str, Any] = {}
     for base in [_base(group["name"], v["version"]) for group in groups for v in group["versions"]]:
         document = ask(f"/openapi/v3{base}")
         for name, schema in document["components"]["schemas"].items():
             # Two schemas list the kinds that use them, which differ from group to group.
             if "apimachinery" in name:
                 schema.pop("x-kubernetes-group-version-kind", None)
-            notes[name] = {
-                "": schema.pop("description", ""),
-                **{
-                    key: field.pop("description")
-                    for key, field in schema.get("properties", {}).items()
-                    if "description" in field
-                },
-            }
-            schemas[name] = schema
-    return dict(sorted(schemas.items())), dict(sorted(notes.items()))
+            schemas[name] = _wordless(schema)
+    return dict(sorted(schemas.items()))
+
+
+def _wordless(schema: dict[str, Any]) -> dict[str, Any]:
+    fields = schema.get("properties", {}).values()
+    for one in (schema, *fields, *(f["items"] for f in fields if "items" in f)):
+        one.pop("description", None)
+    return schema
 
 
 def _columns(ask: _Ask, groups: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,7 +92,7 @@ def _columns(ask: _Ask, groups: list[dict[str, Any]]) -> dict[str, Any]:
                 if "list" in resource["verbs"]:
                     path = f"{base}/{resource['resource']}"
                     table = ask(f"{path}?limit=1", _TABLE)
-                    columns[path] = table["columnDefinitions"]
+                    columns[path] = [{**c, "description": ""} for c in table["columnDefinitions"]]
     return columns
 
 

@@ -17,15 +17,14 @@ _NAME = {
     "name": "Name",
     "type": "string",
     "format": "name",
-    "description": "Name must be unique within a namespace.",
+    "description": "",
     "priority": 0,
 }
 _AGE = {
     "name": "Age",
     "type": "string",
     "format": "",
-    "description": "CreationTimestamp is a timestamp representing the server time when this object "
-    "was created.",
+    "description": "",
     "priority": 0,
 }
 

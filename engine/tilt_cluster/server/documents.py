@@ -1,7 +1,7 @@
 """Discovery and OpenAPI, made from the catalog: what is served is what is said.
 
 Paths of the OpenAPI documents carry what kubectl looks for (the kind, the operation's parameters);
-schemas and their descriptions are the recorded ones.
+schemas are the recorded ones.
 """
 
 import hashlib
@@ -207,28 +207,14 @@ def _operations(
 
 
 def _collect(names: Sequence[str], into: dict[str, Any]) -> None:
-    """Every schema that is referred to, with its descriptions."""
+    """Every schema that is referred to."""
     recorded: Mapping[str, Any] = schema.recorded("schemas")
     waiting = [name for name in names if name]
     while waiting:
         name = waiting.pop()
         if name not in into and name in recorded:
-            into[name] = _described(name, recorded[name])
+            into[name] = recorded[name]
             waiting += _references(recorded[name])
-
-
-def _described(name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    notes: Mapping[str, str] = schema.recorded("descriptions").get(name) or {}
-    found: dict[str, Any] = {**raw}
-    if notes.get(""):
-        found["description"] = notes[""]
-    declared: Mapping[str, Mapping[str, Any]] = raw.get("properties") or {}
-    if declared:
-        found["properties"] = {
-            key: {**inner, "description": notes[key]} if key in notes else inner
-            for key, inner in declared.items()
-        }
-    return found
 
 
 def _references(raw: Any) -> Iterator[str]:
