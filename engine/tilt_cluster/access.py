@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _DAYS = 3650
+_PROVIDER = "dev.tilt.cluster"
 _NAMES = (
     "localhost",
     "kubernetes",
@@ -174,16 +175,30 @@ def server_context(access: Access, folder: Path) -> ssl.SSLContext:
     return context
 
 
-def kubeconfig(access: Access, name: str, server: str) -> str:
-    """A kubeconfig with one context, as JSON (which is YAML)."""
+def kubeconfig(access: Access, name: str, server: str, engine: str) -> str:
+    """A kubeconfig with one context, as JSON (which is YAML).
+
+    Its cluster is signed, so that tools know what it is whatever it is called.
+
+    Args:
+        access: for whom.
+        name: the cluster's.
+        server: where it listens.
+        engine: the Docker Engine (`unix://…`) whose images its node runs; empty for no node.
+    """
     context = f"tilt-{name}"
+    signature = {"provider": _PROVIDER, **({"engine": engine} if engine else {})}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {
                 "name": context,
-                "cluster": {"server": server, "certificate-authority-data": _coded(access.ca)},
+                "cluster": {
+                    "server": server,
+                    "certificate-authority-data": _coded(access.ca),
+                    "extensions": [{"name": "tilt-cluster", "extension": signature}],
+                },
             }
         ],
         "users": [

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilt_cluster import access, api, journal, tokens
+from tilt_cluster import access, api, engine, journal, tokens
 from tilt_cluster.objects import (
     NAMESPACES,
     PRIORITY_CLASSES,
@@ -95,7 +95,9 @@ async def run(settings: Settings) -> AsyncGenerator[Running]:
     try:
         async with listen.serve(answering, listening, context):
             path = settings.folder / "kubeconfig"
-            access.write_private(path, access.kubeconfig(keys, settings.name, server))
+            access.write_private(
+                path, access.kubeconfig(keys, settings.name, server, _engine(settings))
+            )
             async with _beside(settings, objects, answering):
                 yield Running(objects, path, keys)
     finally:
@@ -105,9 +107,17 @@ async def run(settings: Settings) -> AsyncGenerator[Running]:
             await _take_away(settings.name)
 
 
+def _engine(settings: Settings) -> str:
+    """The Docker Engine that pods run on, if there can be one."""
+    try:
+        return f"unix://{engine.socket_path()}" if settings.node else ""
+    except ValueError:
+        return ""
+
+
 async def _take_away(name: str) -> None:
     """What an ephemeral cluster has made in the Engine goes with it."""
-    from tilt_cluster import engine, removal  # noqa: PLC0415 - loaded with the node, or not needed
+    from tilt_cluster import removal  # noqa: PLC0415 - loaded with the node, or not needed
 
     try:
         async with engine.Engine(engine.socket_path()) as client:

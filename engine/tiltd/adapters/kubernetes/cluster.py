@@ -374,14 +374,15 @@ async def _greet(
     link: _Link, merged: kubeconfig.Kubeconfig, spec: SessionSpec, context: KubeContext
 ) -> ClusterInfo:
     entry = merged.clusters.get(context.cluster)
-    what = local.product(context.cluster, entry.value if entry else {})
+    value: JSON = entry.value if entry else {}
+    what, signed = local.product(context.cluster, value), local.engine(value)
     (version, skew), _, registry, runtime = await asyncio.gather(
         _version(link.wire),
         link.kinds.load(),
         _registry(link.wire, what),
         _runtime(link.wire, what),
     )
-    shares = local.shares_engine(what, context.name, spec.env, runtime=runtime)
+    shares = local.shares_engine(what, context.name, spec.env, runtime=runtime, signed=signed)
     return ClusterInfo(context, version, skew, *registry, shares_engine=shares)
 
 

@@ -1,11 +1,15 @@
-"""What the name of a cluster says about it.
+"""What the kubeconfig says about a cluster.
 
 Development clusters are told by the name of the kubeconfig's cluster entry, which their tools
 choose; a context can be renamed by anybody, so its name proves nothing.  The names are those that
 Tilt takes for local: such a cluster may be deployed to without `allow_k8s_contexts`.
+
+minikube and the embedded cluster sign the entry instead, as people choose their names.  The
+embedded cluster's signature also says on which Docker Engine its pods run: what is built there is
+there already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from tiltd.core import podspec
@@ -25,7 +29,7 @@ class Product(Enum):
     RANCHER_DESKTOP = "rancher-desktop"
     COLIMA = "colima"
     ORBSTACK = "orbstack"
-    TILTD = "tiltd"
+    EMBEDDED = "embedded"
     OTHER = ""
 
 
@@ -35,7 +39,6 @@ _EXACT = {
     "rancher-desktop": Product.RANCHER_DESKTOP,
     "colima": Product.COLIMA,
     "orbstack": Product.ORBSTACK,
-    "tiltd": Product.TILTD,
 }
 _PREFIXES = {
     "docker-for-desktop": Product.DOCKER_DESKTOP,
@@ -47,7 +50,11 @@ _PREFIXES = {
     "krucible-": Product.KRUCIBLE,
     "colima-": Product.COLIMA,
 }
-_MINIKUBE_EXTENSION = "minikube.sigs.k8s.io"
+_SIGNATURES = {
+    "minikube.sigs.k8s.io": Product.MINIKUBE,
+    "dev.tilt.cluster": Product.EMBEDDED,
+}
+_ENGINE = "unix:///var/run/docker.sock"
 _MAY_SHARE = frozenset({Product.RANCHER_DESKTOP, Product.COLIMA, Product.ORBSTACK})
 
 
@@ -56,14 +63,24 @@ def product(cluster: str, entry: JSON) -> Product:
 
     Args:
         cluster: the name of the kubeconfig's cluster entry.
-        entry: that entry's `cluster`; minikube signs it, as its profiles have any name.
+        entry: that entry's `cluster`, which may be signed.
     """
-    for row in podspec.rows(entry.get("extensions")):
-        if podspec.section(row, "extension").get("provider") == _MINIKUBE_EXTENSION:
-            return Product.MINIKUBE
+    for extension in _extensions(entry):
+        if found := _SIGNATURES.get(str(extension.get("provider") or "")):
+            return found
     if cluster in _EXACT:
         return _EXACT[cluster]
     return next((p for prefix, p in _PREFIXES.items() if cluster.startswith(prefix)), Product.OTHER)
+
+
+def engine(entry: JSON) -> str:
+    """The Docker Engine that a cluster has signed its entry with, as in `DOCKER_HOST`, or none."""
+    found = (str(extension.get("engine") or "") for extension in _extensions(entry))
+    return next(filter(None, found), "")
+
+
+def _extensions(entry: JSON) -> Iterator[JSON]:
+    return (podspec.section(row, "extension") for row in podspec.rows(entry.get("extensions")))
 
 
 def asks_for_runtime(what: Product) -> bool:
@@ -72,7 +89,12 @@ def asks_for_runtime(what: Product) -> bool:
 
 
 def shares_engine(
-    what: Product, context: str, env: Mapping[str, str], *, runtime: str = ""
+    what: Product,
+    context: str,
+    env: Mapping[str, str],
+    *,
+    runtime: str = "",
+    signed: str = "",
 ) -> bool:
     """Whether the cluster runs the images of the Docker Engine that the session uses.
 
@@ -81,15 +103,23 @@ def shares_engine(
         context: the context's name; minikube's `docker-env` names the profile alike.
         env: the session's environment.
         runtime: a node's `containerRuntimeVersion`, where `asks_for_runtime`.
+        signed: the `engine` of its entry.
     """
     match what:
         case Product.DOCKER_DESKTOP:
             return not env.get("DOCKER_HOST")
         case Product.MINIKUBE:
             return bool(env.get("DOCKER_HOST")) and env.get("MINIKUBE_ACTIVE_DOCKERD") == context
-        case Product.TILTD:
-            return True
+        case Product.EMBEDDED:
+            return bool(signed) and signed == _session_engine(env)
         case _ if what in _MAY_SHARE:
             return runtime.startswith("docker://")
         case _:
             return False
+
+
+def _session_engine(env: Mapping[str, str]) -> str:
+    """As `DOCKER_HOST` says; a Docker context that the session chooses is another Engine."""
+    if host := env.get("DOCKER_HOST"):
+        return host
+    return _ENGINE if env.get("DOCKER_CONTEXT", "default") in {"", "default"} else ""
