@@ -50,6 +50,19 @@ def amount(text: str) -> int:
     return int(text)
 
 
+EMBEDDED, CURRENT = "embedded", "current"
+
+
+def cluster(text: str) -> str:
+    """For `type=`: which cluster."""
+    if text == "kind":
+        what = "kind clusters are not made here; make one with kind create cluster, then use"
+        raise argparse.ArgumentTypeError(f"{what} --cluster {CURRENT}")
+    if text not in {EMBEDDED, CURRENT}:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {EMBEDDED} nor {CURRENT}")
+    return text
+
+
 FILE: Flag = (
     ("-f", "--file"),
     {"metavar": "FILE", "default": "Tiltfile", "help": "the Tiltfile (default: ./Tiltfile)"},
@@ -191,6 +204,15 @@ DELETE_NAMESPACES: Flag = (
     ("--delete-namespaces",),
     {"action": "store_true", "help": "delete Namespaces of the Tiltfile too, with all in them"},
 )
+CLUSTER: Flag = (
+    ("--cluster",),
+    {
+        "metavar": "WHICH",
+        "type": cluster,
+        "help": f"{EMBEDDED}: one of this run's own, removed afterwards with all in it; {CURRENT}: "
+        f"the kubeconfig's (default: {CURRENT}, or {EMBEDDED} if there is no kubeconfig at all)",
+    },
+)
 LINES: Flag = (
     ("-n", "--lines"),
     {"metavar": "N", "type": amount, "default": 100, "help": "how many lines (default: 100)"},
@@ -198,7 +220,7 @@ LINES: Flag = (
 
 _VALUED = frozenset(
     name
-    for names, options in (*SESSION, *OUTPUTS, *reuse.FLAGS, TIMEOUT, LINES)
+    for names, options in (*SESSION, *OUTPUTS, *reuse.FLAGS, CLUSTER, TIMEOUT, LINES)
     if options.get("action") != "store_true"
     for name in names
 )

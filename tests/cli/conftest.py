@@ -75,6 +75,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         if name not in {"NO_COLOR", "TILTD_ADDRESS", "TILTD_COMMAND"}
     }
     env |= {"XDG_RUNTIME_DIR": runtime, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    env["KUBECONFIG"] = str(project / "none")  # nobody's, and no invitation to have one made
     here = Place(project.resolve(), env)
     here.script("unwilling")
     yield here
@@ -88,7 +89,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def real(place: Place) -> Iterator[Place]:
     """With the real daemon, and without a cluster."""
     del place.env["TILTD_COMMAND"]
-    place.env["KUBECONFIG"] = str(place.project / "none")
     yield place
     place.run("daemon", "stop")
 

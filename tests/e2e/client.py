@@ -93,6 +93,10 @@ class Run:
         """As `kill` does: SIGTERM for the client alone."""
         self._process.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """As `kill -9` does: nothing that the client itself could do about it."""
+        self._process.kill()
+
     def left(self) -> list[psutil.Process]:
         """Processes of this run that are there; the client itself counts."""
         return [p for p in psutil.process_iter() if _environment(p).get(_MARK) == self.mark]

@@ -1,9 +1,12 @@
 """`tilt-client ci`: does it all start, and stay up?"""
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from tilt_client import arguments, reuse, running
+from tilt_client import arguments, embedded, reuse, running, terminal
 from tilt_client.commands import options
 from tilt_client.complaint import Complaint, Exit
 from tilt_client.spawn import Start
@@ -31,13 +34,30 @@ def run(argv: Sequence[str]) -> int:
     """Run a session that ends with a verdict; the exit code."""
     parser = arguments.Parser("ci", _SUMMARY, epilog=_CODES)
     removal = (arguments.KEEP_GOING, arguments.DOWN, arguments.DELETE_NAMESPACES)
-    extra = (*removal, *reuse.FLAGS, reuse.NO_DRIFT, _PLAN)
+    extra = (*removal, *reuse.FLAGS, reuse.NO_DRIFT, _PLAN, arguments.CLUSTER)
     arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.OUTPUTS, *arguments.SESSION)
     given = arguments.parse(parser, argv)
     found = options.read(given)
-    if given.plan:
-        _verify(given, found)
-    return running.run(found, Start("ci", passing=True))
+    with _having(given, found):
+        if given.plan:
+            _verify(given, found)
+        return running.run(found, Start("ci", passing=True))
+
+
+def _having(given: argparse.Namespace, found: options.Options) -> AbstractContextManager[None]:
+    """The cluster for this run, made if there has to be one."""
+    if given.cluster == arguments.EMBEDDED and given.context:
+        message = f"--cluster {arguments.EMBEDDED} has a context of its own, not {given.context!r}"
+        raise Complaint(message, "leave out one of the two", code=Exit.USAGE)
+    silent = not given.cluster and not given.context and embedded.is_missing_kubeconfig(os.environ)
+    if given.cluster != arguments.EMBEDDED and not silent:
+        return contextlib.nullcontext()
+    screen = terminal.standard(no_color=found.no_color)
+
+    def say(text: str) -> None:
+        screen.print([] if found.outputs.quiet else [text])
+
+    return embedded.passing(say, "there is no kubeconfig" if silent else "")
 
 
 def _verify(given: argparse.Namespace, found: options.Options) -> None:
