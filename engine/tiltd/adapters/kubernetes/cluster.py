@@ -340,7 +340,7 @@ def _id(body: JSON, scope: Scope) -> ObjectId:
 def _no_context(merged: kubeconfig.Kubeconfig, spec: SessionSpec) -> Problem:
     if not merged.files:
         what = f"there is no kubeconfig: looked for {', '.join(merged.searched)}"
-        hint = "Set KUBECONFIG, or create a cluster (kind, k3d, minikube …)."
+        hint = "Set KUBECONFIG, or start a cluster: tilt-client cluster up, kind, k3d, minikube …"
     elif wanted := spec.context or merged.current:
         what = f"there is no context {wanted!r} in {', '.join(merged.files)}"
         hint = f"There are: {', '.join(sorted(merged.contexts)) or 'none'}."
