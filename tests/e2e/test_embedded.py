@@ -3,12 +3,13 @@
 import os
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.client import PATIENCE
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import Start, replace
 
 pytestmark = pytest.mark.docker
 
@@ -35,14 +36,25 @@ def env(docker_engine: str, tmp_path: Path) -> dict[str, str]:
 def test_the_shop_goes_green_without_kubernetes_and_nothing_is_left(
     shop: Path, env: dict[str, str], start: Start, docker_engine: str
 ) -> None:
+    fresh = f"<h1>The shop of {uuid.uuid4().hex}</h1>"
+    replace(shop / "web/index.html", "<h1>The shop</h1>", fresh)
+    before = _images(docker_engine)
     run = start(shop, "ci", "--cluster", "embedded", env={**env, "KUBECONFIG": "/none/such"})
-    result = run.end()
+    try:
+        result = run.end()
+    finally:
+        made = _images(docker_engine) - before
+        if made:
+            subprocess.run(
+                [docker_engine, "rmi", "--force", *made], capture_output=True, check=True
+            )
     assert result.code == 0, result.out
+    assert len(made) == 1, "the image of web, under its key's tag"
     name = result.line("Embedded cluster ci-").split()[2]
     assert result.says(f"Cluster tilt-{name} answers")
     assert result.says("order 1 was shipped")
-    assert "pushed" not in result.out
-    assert "push " not in result.out
+    built = result.line("web     │ image shop-web built in ")
+    assert "push" not in built
     assert run.stays(3) == []
     _nothing_is_left(docker_engine, name, env)
 
@@ -74,6 +86,12 @@ def test_a_client_that_is_killed_takes_its_cluster_along(
     name = result.line("Embedded cluster ci-").split()[2]
     assert run.stays(PATIENCE) == []
     _nothing_is_left(docker_engine, name, env)
+
+
+def _images(docker: str) -> set[str]:
+    """Every tag of the image that the test changes."""
+    asked = [docker, "images", "shop-web", "--format", "{{.Repository}}:{{.Tag}}"]
+    return set(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split())
 
 
 def _nothing_is_left(docker: str, name: str, env: dict[str, str]) -> None:
