@@ -76,14 +76,14 @@ def run(options: Options, start: Start) -> int:
             return _attempts(options, start, screen, signals)
         except Interrupted:
             message = "interrupted before there was a session"
-            _record(options, screen, Complaint(message, code=Exit.INTERRUPTED))
+            record(options, screen, Complaint(message, code=Exit.INTERRUPTED))
             return Exit.INTERRUPTED
         except Complaint as complaint:
-            _record(options, screen, complaint)
+            record(options, screen, complaint)
             raise
 
 
-def _record(options: Options, screen: terminal.Terminal, complaint: Complaint) -> None:
+def record(options: Options, screen: terminal.Terminal, complaint: Complaint) -> None:
     """Leave reports although there was no session: who looks for them finds out why."""
     if options.outputs.anything and not complaint.recorded:
         from tilt_client.outputs.recorder import Recorder  # noqa: PLC0415 - see the module

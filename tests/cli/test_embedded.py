@@ -116,3 +116,13 @@ def test_the_verb_passes_on_what_the_cluster_says(place: Place) -> None:
     done = place.run("cluster", "sideways")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_reports_tell_of_a_cluster_that_cannot_start(place: Place) -> None:
+    (place.project / "file").touch()
+    place.env["XDG_STATE_HOME"] = str(place.project / "file")
+    done = place.run("ci", "--cluster", "embedded", "--report", "json=report.json")
+    assert done.returncode == 1
+    assert "the embedded cluster has ended when it was started" in done.stderr
+    assert "the embedded cluster has ended" in (place.project / "report.json").read_text()
+    assert place.starts() == []

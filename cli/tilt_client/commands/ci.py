@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 from tilt_client import arguments, embedded, reuse, running, terminal
 from tilt_client.commands import options
@@ -38,26 +37,31 @@ def run(argv: Sequence[str]) -> int:
     arguments.add(parser, arguments.TIMEOUT, *extra, *arguments.OUTPUTS, *arguments.SESSION)
     given = arguments.parse(parser, argv)
     found = options.read(given)
-    with _having(given, found):
+    with contextlib.ExitStack() as stack:
+        _enter(stack, given, found)
         if given.plan:
             _verify(given, found)
         return running.run(found, Start("ci", passing=True))
 
 
-def _having(given: argparse.Namespace, found: options.Options) -> AbstractContextManager[None]:
-    """The cluster for this run, made if there has to be one."""
+def _enter(stack: contextlib.ExitStack, given: argparse.Namespace, found: options.Options) -> None:
+    """Make a cluster for this run, if there has to be one; `stack` removes it."""
     if given.cluster == arguments.EMBEDDED and given.context:
         message = f"--cluster {arguments.EMBEDDED} has a context of its own, not {given.context!r}"
         raise Complaint(message, "leave out one of the two", code=Exit.USAGE)
     silent = not given.cluster and not given.context and embedded.is_missing_kubeconfig(os.environ)
     if given.cluster != arguments.EMBEDDED and not silent:
-        return contextlib.nullcontext()
+        return
     screen = terminal.standard(no_color=found.no_color)
 
     def say(text: str) -> None:
         screen.print([] if found.outputs.quiet else [text])
 
-    return embedded.passing(say, "there is no kubeconfig" if silent else "")
+    try:
+        stack.enter_context(embedded.passing(say, "there is no kubeconfig" if silent else ""))
+    except Complaint as complaint:
+        running.record(found, screen, complaint)
+        raise
 
 
 def _verify(given: argparse.Namespace, found: options.Options) -> None:
