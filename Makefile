@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 REAL := $(PYTHON) -m tools.realcluster
-PYTEST := $(BIN)/pytest
+PYTEST := $(BIN)/pytest --durations=10
 # Brings the cluster up and tells the rest of the line where it and kubectl are.
 WITH_CLUSTER = $(REAL) up >/dev/null && eval "$$($(REAL) env)" &&
 
@@ -29,7 +29,7 @@ lint:
 	$(BIN)/python -m tools.lock --check
 
 test: setup ## Without a cluster; what needs Docker is skipped where there is none
-	$(PYTEST) -m "not cluster"
+	$(PYTEST) -m "not cluster" -n 2 --dist worksteal
 
 test-cluster: setup base-images ## Only what needs a cluster
 	$(WITH_CLUSTER) $(PYTEST) -m cluster
