@@ -2,6 +2,9 @@
 
 import asyncio
 
+_PATIENCE = 60.0
+"""Seconds, for what is not itself about time, on a busy machine."""
+
 
 class Logged:
     def __init__(self) -> None:
@@ -18,7 +21,7 @@ class Logged:
         self._came.set()
 
     async def shows(self, wanted: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_PATIENCE):
             while wanted not in self.text:
                 self._came.clear()
                 await self._came.wait()

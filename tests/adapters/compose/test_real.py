@@ -179,7 +179,8 @@ async def test_without_the_plugin_it_is_said_what_to_install(real: Project, tmp_
 
 
 async def test_a_cancelled_up_ends_its_program(real: Project) -> None:
-    real.dockerfile(f"FROM {composing.BASE}\nRUN sleep 1000\n")
+    # The project's name makes the step its own: builders share equal steps.
+    real.dockerfile(f"FROM {composing.BASE}\nRUN : {real.name}; sleep 1000\n")
     real.service("db", image=f"{real.name}-image", build={"context": "."})
     async with asyncio.TaskGroup() as group:
         task = group.create_task(real.up("db"))

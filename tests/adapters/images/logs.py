@@ -25,7 +25,7 @@ class Lines:
         with self._lock:
             return self._text
 
-    async def until(self, wanted: str, seconds: float = 20) -> None:
+    async def until(self, wanted: str, seconds: float = 60) -> None:
         event = asyncio.Event()
         with self._lock:
             self._waiting.append((wanted, asyncio.get_running_loop(), event))

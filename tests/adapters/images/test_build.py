@@ -210,12 +210,15 @@ async def test_a_busy_registry_of_a_base_image_is_worth_another_try(
 async def test_a_cancelled_build_leaves_no_container_process_or_thread(
     workshop: Workshop,
 ) -> None:
+    length = f"47.{secrets.randbelow(10**9)}"  # nobody else sleeps for so long
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(
-            workshop.ensure(workshop.action("RUN echo waiting && sleep 47.25"))
-        )
+        action = workshop.action(f"RUN echo waiting && sleep {length}")
+        task = group.create_task(workshop.ensure(action))
         await workshop.building()
-        assert _sleepers() == 1
+        async with asyncio.timeout(10):
+            # It begins a moment after the line; that gives us no event.
+            while _sleepers(length) != 1:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
         task.cancel()
     for thread in threading.enumerate():
         if thread.name in {"docker-build", "build-context"}:
@@ -223,14 +226,14 @@ async def test_a_cancelled_build_leaves_no_container_process_or_thread(
             assert not thread.is_alive()
     async with asyncio.timeout(5):
         # The engine kills it after it has seen the connection go; that gives us no event.
-        while _sleepers():  # noqa: ASYNC110 - as above
+        while _sleepers(length):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
     assert not _children("buildx")
 
 
-def _sleepers() -> int:
-    """Processes of the build's own, told by a length of sleep that nobody else has."""
-    return len(_matching(b"sleep\x0047.25\x00"))
+def _sleepers(length: str) -> int:
+    """Processes of the build's own, told by how long they sleep."""
+    return len(_matching(f"sleep\0{length}\0".encode()))
 
 
 def _children(word: str) -> list[str]:
