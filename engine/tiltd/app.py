@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 GRACE = 0.5
 _STOP = 2.0
 _IDLENESS = 0.25
+_UNWATCHED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,13 @@ class App:
             if self._server.servicer.streams or not (session is None or session.settled):
                 since = loop.time()
             else:
-                used = session is not None or self._server.servicer.planned
-                if (used and self._config.one_session) or (
-                    limit is not None and loop.time() - since >= limit
-                ):
+                servicer, silent = self._server.servicer, loop.time() - since
+                # On a busy machine a session may be over before its client has begun to watch.
+                known = session is not None and (
+                    servicer.told == session.spec.id or silent >= _UNWATCHED
+                )
+                used = known or (session is None and servicer.planned)
+                if (used and self._config.one_session) or (limit is not None and silent >= limit):
                     self.stop()
             await asyncio.sleep(_IDLENESS)
 

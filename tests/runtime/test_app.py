@@ -2,10 +2,14 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
+from tilt_api.v1 import tilt_pb2 as pb
+from tilt_api.v1.tilt_pb2_grpc import TiltStub
 from tiltd.app import App, Config
 
 
@@ -43,3 +47,31 @@ async def test_a_bug_in_a_thread_ends_it_with_that_bug(tmp_path: Path) -> None:
     bug = caught.value.exceptions[0]
     assert (type(bug), str(bug)) == (ZeroDivisionError, "deaf")
     assert bug.__notes__ == ["in the thread files"]
+
+
+async def test_a_session_that_is_over_before_its_client_watches_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Tiltfile").write_text("local_resource('quick', 'true')\n")
+    app = App(replace(config(tmp_path), one_session=True))
+    ready = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        running = group.create_task(app.run(ready.set))
+        await ready.wait()
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+            stub = TiltStub(channel)
+            request = pb.StartSessionRequest(
+                tiltfile_path=f"{tmp_path}/Tiltfile", mode=pb.MODE_CI, end_with_client=True
+            )
+            session = await stub.StartSession(request)
+            while not (app.store.state.session and app.store.state.session.settled):  # noqa: ASYNC110 - as a client that does not watch
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1)  # long enough to be taken for idle
+            assert not running.done()
+            watch = stub.Watch(pb.WatchRequest(session_id=session.session_id))
+            async for answer in watch:
+                if answer.session.settled:
+                    assert answer.session.outcome == pb.OUTCOME_HEALTHY
+                    break
+            watch.cancel()
+            await running

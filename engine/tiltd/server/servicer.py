@@ -77,6 +77,8 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self._board = Board(daemon.store, self._converter)
         self.streams = 0
         self.planned = False
+        self.told = ""
+        """The session whose end nobody is left to be told of."""
 
     def _converter(self, state: State) -> convert.Converter:
         daemon = self._daemon
@@ -228,6 +230,9 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
 
     def _client_gone(self, session_id: str) -> None:
         """A session that was started to end with its client ends."""
+        session = self._daemon.store.state.session
+        if session is not None and session_id in {"", session.spec.id}:
+            self.told = session.spec.id
         active = self._daemon.sessions.active
         if active is not None and active.spec.bound_to_client and active.spec.id == session_id:
             self._daemon.sessions.stop(active.spec.id)
