@@ -4,6 +4,7 @@ Each run has a mark of its own in its environment, which daemon, builds and loca
 so whatever a run has left on the machine is found, however it was detached.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -107,9 +108,10 @@ class Run:
         return [_command(p) for p in self.left()]
 
     def discard(self) -> None:
-        """End what is still there, by force."""
+        """End what is still there, by force and at once, as a machine that goes down does."""
         for process in self.left():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, by itself
+                process.kill()
         self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
 

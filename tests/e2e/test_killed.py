@@ -1,12 +1,9 @@
 """kill -9 at any point: the next run converges, and nothing that was kept is corrupt."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.client import Run
 from tests.e2e.conftest import Start, kubectl
 
 pytestmark = pytest.mark.cluster
@@ -41,13 +38,6 @@ def write(project: Path, mark: str, value: str) -> None:
     )
 
 
-def kill(run: Run) -> None:
-    """The client, its daemon and all that it has started, at once."""
-    for process in run.left():
-        os.kill(process.pid, signal.SIGKILL)
-    run.end()
-
-
 @pytest.mark.parametrize(
     "moment",
     [
@@ -70,7 +60,7 @@ def test_the_next_run_converges(
     write(project, namespace, "2")
     run = start(project, "ci", *there, env=env)
     run.until(moment)
-    kill(run)
+    run.discard()
     result = start(project, "ci", *there, env=env).end()
     assert result.code == 0, result.out
     done = start(project, "plan", "--exit-code", *there, env=env).end()
