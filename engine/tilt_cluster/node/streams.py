@@ -125,6 +125,8 @@ class Streams:
             raise ApiError(
                 500, "InternalError", f"error executing command in container: {error}"
             ) from error
+        except engine.EngineAwayError as error:
+            raise ApiError(500, "InternalError", str(error)) from error
         code = int(seen.get("ExitCode") or 0)
         if code in {126, 127} and b"OCI runtime exec failed" in first:
             text = first.decode(errors="replace").strip()
@@ -139,7 +141,7 @@ class Streams:
         path = f"/containers/{run.id}/attach?{urlencode(query)}"
         try:
             raw = await self._engine.hijack(path, None, tty=options.tty)
-        except engine.EngineError as error:
+        except (engine.EngineError, engine.EngineAwayError) as error:
             raise ApiError(500, "InternalError", str(error)) from error
         await self._pump(raw, options, terminal, f"/containers/{run.id}/resize")
 
@@ -173,7 +175,7 @@ class Streams:
     async def _sizes(self, terminal: Terminal, path: str) -> None:
         while True:
             columns, rows = await terminal.resize()
-            with contextlib.suppress(engine.EngineError):
+            with contextlib.suppress(engine.EngineError, engine.EngineAwayError):
                 await self._engine.call("POST", path, query={"w": str(columns), "h": str(rows)})
 
     async def port_forward(self, pod: Object, port: int, connection: Connection) -> None:
@@ -183,7 +185,7 @@ class Streams:
             raise NotFoundError(404, "NotFound", f"pod {fields.name(pod)} has no network")
         try:
             reader, writer = await self._connect(found, port)
-        except OSError as error:
+        except (OSError, engine.EngineError, engine.EngineAwayError) as error:
             where = f"inside namespace of pod {fields.name(pod)}"
             message = f"failed to connect to localhost:{port} {where}: {error}"
             raise ApiError(500, "InternalError", message) from error

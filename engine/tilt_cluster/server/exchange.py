@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from aiohttp import web
 
@@ -143,6 +143,30 @@ def refusal(request: web.BaseRequest, error: ApiError) -> web.Response:
     if error.code == 429:  # noqa: PLR2004 - Too Many Requests
         response.headers["Retry-After"] = "1"
     return response
+
+
+class Gone(web.StreamResponse):
+    """Instead of an answer, where nobody is left to read one: the connection is closed.
+
+    An exception would do so too, but aiohttp writes a traceback for each.
+    """
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Begin the answer.
+
+        Raises:
+            ConnectionResetError: always.
+        """
+        del request
+        raise ConnectionResetError("the client has gone")
+
+
+def has_vanished(error: Exception) -> bool:
+    """Whether an error says no more than that one side has gone (alone, or in a group)."""
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return group.split(ConnectionError)[1] is None
+    return isinstance(error, ConnectionError)
 
 
 def pack_continue(version: int, namespace: str, name: str) -> str:

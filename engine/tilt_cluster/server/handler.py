@@ -50,9 +50,9 @@ class Handler:
             return await self._answer(request)
         except ApiError as error:
             return exchange.refusal(request, error)
-        except ConnectionError:
-            raise
         except Exception as error:  # noqa: BLE001 - one request's bug must not end the cluster
+            if exchange.has_vanished(error):
+                return exchange.Gone()
             _LOG.exception("%s %s failed", request.method, request.path)
             text = f"Internal error occurred: {type(error).__name__}: {error}"
             return exchange.refusal(request, ApiError(500, "InternalError", text))

@@ -37,7 +37,8 @@ async def serve(
 ) -> AsyncGenerator[None]:
     """Serve until the block ends."""
     # access_log=None: a line for each request would cost more than the request.
-    server = web.Server(handler, access_log=None, keepalive_timeout=120)
+    # handler_cancellation: who vanishes leaves nothing running, be it a log that never says more.
+    server = web.Server(handler, access_log=None, keepalive_timeout=120, handler_cancellation=True)
     loop = asyncio.get_running_loop()
     serving = await loop.create_server(server, sock=listening, ssl=context)
     try:

@@ -26,6 +26,7 @@ _LARGEST_MESSAGE = 32 * 1024 * 1024
 _QUEUE = 64
 _UNTIL_HEADERS = 0.2
 _AFTER_CLIENT = 1.0
+_HIGHEST_PORT = 65535
 
 
 async def serve(
@@ -132,6 +133,10 @@ async def _logs(runtime: PodRuntime, request: web.BaseRequest, pod: Object) -> w
             await response.write(start)
         async for piece in pieces:
             await response.write(piece)
+    except ApiError as error:
+        if response.prepared:  # too late for a Status: what is cut off must not look whole
+            raise ConnectionAbortedError(error.message) from error
+        raise
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
@@ -261,7 +266,7 @@ async def _attach(
         except ApiError as error:
             return exchange.dumps(refusals.status(error))
 
-    with contextlib.suppress(ConnectionError):
+    try:
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(channels.receive(), name="stdin")
             working = group.create_task(work(), name="exec")
@@ -274,6 +279,8 @@ async def _attach(
                 await channels.send(_ERROR, working.result())
                 await socket.close()
                 receiving.cancel()
+    except* ConnectionError:
+        pass  # the client has gone
     return socket
 
 
@@ -299,9 +306,7 @@ class _Port:
 async def _forward(
     runtime: PodRuntime, request: web.BaseRequest, pod: Object
 ) -> web.StreamResponse:
-    ports = [int(one) for text in request.query.getall("ports", []) for one in text.split(",")]
-    if not ports:
-        raise refusals.bad_request('query parameter "ports" is required')
+    ports = _numbers(request)
     protocol = _chosen(request)
     socket = web.WebSocketResponse(protocols=[protocol], max_msg_size=_LARGEST_MESSAGE)
     await socket.prepare(request)
@@ -319,7 +324,7 @@ async def _forward(
         except ConnectionError:
             pass
 
-    with contextlib.suppress(ConnectionError):
+    try:
         async with asyncio.TaskGroup() as group:
             for port, number in zip(joined, ports, strict=True):
                 group.create_task(pump(port, number), name=f"port {number}")
@@ -329,4 +334,21 @@ async def _forward(
                     await joined[data[0] // 2].incoming.put(data[1:])
             for port in joined:
                 await port.incoming.put(b"")
+    except* ConnectionError:
+        pass  # the client has gone
     return socket
+
+
+def _numbers(request: web.BaseRequest) -> list[int]:
+    """The ports that a client asks for.
+
+    Raises:
+        ApiError: 400, none, or something that is no port.
+    """
+    asked = [one for text in request.query.getall("ports", []) for one in text.split(",")]
+    if not asked:
+        raise refusals.bad_request('query parameter "ports" is required')
+    for one in asked:
+        if not (one.isascii() and one.isdigit() and 0 < int(one) <= _HIGHEST_PORT):
+            raise refusals.bad_request(f'unable to parse "{one}" as a port')
+    return [int(one) for one in asked]

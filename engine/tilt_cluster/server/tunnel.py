@@ -6,9 +6,11 @@ side speaks, and `data`.  When the pod closes, both end.
 
 import asyncio
 import contextlib
+import struct
+import zlib
 from dataclasses import dataclass, field
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from tilt_cluster import fields, refusals
 from tilt_cluster.objects import ApiError, Object, PodRuntime
@@ -17,6 +19,8 @@ from tilt_cluster.server import spdy
 PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 _QUEUE = 64
 _PIECE = 64 * 1024
+_REASON = 120
+"""Bytes of a reason that fit into the frame that closes a WebSocket."""
 
 
 @dataclass(slots=True)
@@ -126,6 +130,11 @@ async def serve(runtime: PodRuntime, request: web.BaseRequest, pod: Object) -> w
         raise refusals.bad_request(text)
     socket = web.WebSocketResponse(protocols=[PROTOCOL], max_msg_size=0)
     await socket.prepare(request)
-    with contextlib.suppress(ConnectionError):
+    try:
         await _Tunnel(runtime, pod, socket).run()
+    except* ConnectionError:
+        pass  # the client has gone
+    except* (ValueError, struct.error, zlib.error) as errors:
+        said = "; ".join(map(str, errors.exceptions))
+        await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=said.encode()[:_REASON])
     return socket
