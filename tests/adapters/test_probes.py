@@ -1,6 +1,5 @@
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -124,17 +123,6 @@ async def test_what_is_not_http_fails(prober: probes.Prober, text: str, message:
         outcome = await check(prober, Probe(HttpGet(port, path="/x")))
     assert not outcome.passed
     assert message in outcome.message
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    key, cert = tmp_path / "key", tmp_path / "cert"
-    subprocess.run(
-        ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", key, "-out", cert, "-days", "1", "-subj", "/CN=else.where"),
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
 
 
 async def test_https_does_not_verify(prober: probes.Prober, certificate: tuple[Path, Path]) -> None:

@@ -155,10 +155,12 @@ async def real_world() -> AsyncGenerator[World]:
     async with connected(os.environ, label=name) as cluster:
         world = World(cluster, name, name)
         await world.apply(_namespace(name))
-        yield world
-        path = f"/api/v1/namespaces/{name}"  # its end is not waited for: that takes seconds
-        async with somebody_else() as other:
-            await other.ask(wire.Request("DELETE", path))
+        try:
+            yield world
+        finally:
+            path = f"/api/v1/namespaces/{name}"  # its end is not waited for: that takes seconds
+            async with somebody_else() as other:
+                await other.ask(wire.Request("DELETE", path))
 
 
 @asynccontextmanager

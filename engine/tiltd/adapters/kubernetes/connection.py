@@ -11,10 +11,12 @@ they are revoked.
 import asyncio
 import base64
 import json
+import socket
 import ssl
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib import parse
 
@@ -28,6 +30,7 @@ _CONNECT_SECONDS = 5.0
 _RELOAD_PAUSE = 5.0
 _UNAUTHORIZED = 401
 _READ_BUFFER = 2**18
+_CLOSING_TURNS = 20
 
 
 class Connection:
@@ -39,6 +42,7 @@ class Connection:
         self._access: Access | None = None
         self._loaded_at = 0.0
         self._loading = asyncio.Lock()
+        self._sockets = _Sockets()
 
     async def open(self) -> None:
         """Load the credentials."""
@@ -51,6 +55,7 @@ class Connection:
                 # Politely ending TLS takes a round trip each; nobody waits for our good-bye.
                 await self._session.connector.close(abort_ssl=True)
             await self._session.close()
+            await self._sockets.close()
 
     async def ask(self, request: Request) -> Reply:
         """See `Wire`."""
@@ -130,13 +135,44 @@ class Connection:
         self._loaded_at = time.time()
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=60, socket_factory=self._sockets.make
+                ),
                 headers={"User-Agent": "tiltd"},
                 skip_auto_headers=("Accept-Encoding",),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=_READ_BUFFER,
                 trust_env=False,
             )
+
+
+class _Sockets:
+    """All sockets that a connector has made, so that none outlives it.
+
+    A transport closes its socket in a later turn of the event loop than the one in which it is
+    told to; and asyncio forgets a connection whose making is cancelled in the turn in which it
+    begins its TLS handshake, which then goes on for nobody.
+    """
+
+    def __init__(self) -> None:
+        self._made = weakref.WeakSet[socket.socket]()
+
+    def make(self, address: tuple[Any, ...]) -> socket.socket:
+        """For aiohttp's connector; the address is one of `getaddrinfo`."""
+        family, kind, protocol = address[:3]
+        made = socket.socket(family, kind, protocol)
+        self._made.add(made)
+        return made
+
+    async def close(self) -> None:
+        """Wait until all are closed; their transports read an end and do it."""
+        for _ in range(_CLOSING_TURNS):
+            if not (there := [one for one in self._made if one.fileno() >= 0]):
+                return
+            for one in there:
+                with suppress(OSError):  # it is not connected (yet), or not any more
+                    one.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(0)
 
 
 class _Stream:
