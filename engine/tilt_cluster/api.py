@@ -524,7 +524,15 @@ def _spec_changed(kind: catalog.Kind, old: Object, new: Object) -> bool:
     if kind.has_status() or kind.custom is None:
         left_out.add("status")
     keys = {*old, *new} - left_out
+    if kind.resource == PODS:
+        return _unbound(old) != _unbound(new)
     return any(old.get(key) != new.get(key) for key in keys)
+
+
+def _unbound(pod: Object) -> Mapping[str, Any]:
+    """A pod's spec without its node: binding is nobody's wish for another pod."""
+    spec: Mapping[str, Any] = pod.get("spec") or {}
+    return {key: value for key, value in spec.items() if key != "nodeName"}
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from tests.cluster.api.client import TABLE, Client
+from tests.cluster.api.client import STRATEGIC_PATCH, TABLE, Client
 
 
 def test_a_created_object_has_its_metadata(api: Client, config_maps: str) -> None:
@@ -234,6 +234,27 @@ def test_generation_counts_changes_of_the_spec(api: Client, deployments: str) ->
         media="application/merge-patch+json",
     )
     assert scaled.body["metadata"]["generation"] == 2
+
+
+def test_binding_a_pod_is_no_new_generation_of_it(api: Client, namespace: str) -> None:
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    container = {"name": "main", "image": "x"}
+    # A scheduler and a node that are not there, so that nobody else touches it.
+    spec = {"schedulerName": "nobody", "containers": [container]}
+    assert (
+        api.create(pods, {"metadata": {"name": "a"}, "spec": spec})["metadata"]["generation"] == 1
+    )
+    target = {"apiVersion": "v1", "kind": "Node", "name": "none"}
+
+    bound = api.call("POST", f"{pods}/a/binding", {"metadata": {"name": "a"}, "target": target})
+
+    assert bound.code == 201, bound
+    now = api.get(f"{pods}/a")
+    assert (now["spec"]["nodeName"], now["metadata"]["generation"]) == ("none", 1)
+    patch = {"spec": {"containers": [{**container, "image": "y"}]}}
+    answer = api.call("PATCH", f"{pods}/a", patch, media=STRATEGIC_PATCH)
+    assert answer.body["metadata"]["generation"] == 2
+    assert api.call("DELETE", f"{pods}/a", gracePeriodSeconds="0").code == 200
 
 
 def test_a_plain_write_leaves_the_status_alone(api: Client, deployments: str) -> None:
