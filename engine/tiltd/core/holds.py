@@ -1,9 +1,9 @@
 """Reasons for waiting that several kinds of nodes share."""
 
-from tiltd.core import work
+from tiltd.core import naming, work
 from tiltd.model.actions import Action
 from tiltd.model.decisions import Act, Hold
-from tiltd.model.names import NodeName, ResourceName, resource_node
+from tiltd.model.names import ImageName, NodeName, ResourceName, image_node, resource_node
 from tiltd.model.state import State
 
 
@@ -35,3 +35,12 @@ def dependencies(names: tuple[ResourceName, ...], s: State) -> Hold | None:
         return None
     on = tuple(resource_node(n) for n in waiting)
     return Hold("waiting-for-dependency", f"waiting for {', '.join(waiting)}", on=on)
+
+
+def images(names: tuple[ImageName, ...], s: State) -> Hold | None:
+    """Images that have to be there first."""
+    waiting = tuple(n for n in names if not naming.ready(n, s))
+    if not waiting:
+        return None
+    on = tuple(image_node(n) for n in waiting)
+    return Hold("waiting-for-image", f"waiting for {', '.join(waiting)}", on=on)

@@ -2,11 +2,11 @@
 
 import re
 
-from tiltd.core import holds, keys, manual, naming, removing
+from tiltd.core import holds, keys, manual, removing
 from tiltd.model.actions import Deploy, Undeploy
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import Command, CustomDeploy, KubernetesTarget, Resource
-from tiltd.model.names import CLUSTER, ImageName, deploy_node, image_node
+from tiltd.model.names import CLUSTER, ImageName, deploy_node
 from tiltd.model.state import State
 
 _ODD = re.compile(r"[/%]+")
@@ -56,13 +56,7 @@ def _custom(resource: Resource) -> CustomDeploy:
 def _waiting(custom: CustomDeploy, resource: Resource, s: State) -> Hold | None:
     if s.cluster is None:
         return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))
-    if hold := holds.dependencies(resource.resource_deps, s):
-        return hold
-    images = tuple(i for i in custom.images if not naming.ready(i, s))
-    if images:
-        on = tuple(image_node(i) for i in images)
-        return Hold("waiting-for-image", f"waiting for {', '.join(images)}", on=on)
-    return None
+    return holds.dependencies(resource.resource_deps, s) or holds.images(custom.images, s)
 
 
 def _with_images(custom: CustomDeploy, s: State) -> Command:

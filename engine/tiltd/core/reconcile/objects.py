@@ -1,12 +1,12 @@
 """One Kubernetes object: apply it when all before it is there, unless it is so already."""
 
-from tiltd.core import drift, follow, holds, inject, manual, naming, podspec
+from tiltd.core import drift, follow, holds, inject, manual, podspec
 from tiltd.model import graph
 from tiltd.model.actions import Apply
 from tiltd.model.decisions import Decision, Done, Hold, Record
 from tiltd.model.desired import JSON, Manifest
 from tiltd.model.events import ObjectApplied
-from tiltd.model.names import CLUSTER, NodeName, ObjectId, image_node, object_node
+from tiltd.model.names import CLUSTER, NodeName, ObjectId, object_node
 from tiltd.model.state import Applied, Mode, State
 
 _MOST_HEALED = 3
@@ -88,10 +88,8 @@ def _waiting(manifest: Manifest, node: NodeName, s: State) -> Hold | None:
         return Hold("looking", "looking at what is in the cluster already", on=(CLUSTER,))
     if hold := holds.dependencies(resource.resource_deps, s):
         return hold
-    images = tuple(i for i in manifest.images if not naming.ready(i, s))
-    if images:
-        on = tuple(image_node(i) for i in images)
-        return Hold("waiting-for-image", f"waiting for {', '.join(images)}", on=on)
+    if hold := holds.images(manifest.images, s):
+        return hold
     before = tuple(o for o in _before(node, s) if not _there(o, s))
     if before:
         on = tuple(object_node(o) for o in before)

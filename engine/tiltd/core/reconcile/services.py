@@ -5,12 +5,12 @@ be brought up anew, that takes its place.  Its end, with the session, leaves the
 are; `down` removes them.
 """
 
-from tiltd.core import composing, holds, naming, removing
+from tiltd.core import composing, holds, removing
 from tiltd.model import graph
 from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import ComposeProject, ComposeTarget, Resource
-from tiltd.model.names import NodeName, image_node, service_node
+from tiltd.model.names import NodeName, service_node
 from tiltd.model.state import State
 
 
@@ -35,12 +35,8 @@ def keep(resource: Resource, target: ComposeTarget, s: State, now: float) -> Dec
 
 
 def _waiting(resource: Resource, target: ComposeTarget, s: State) -> Hold | None:
-    if hold := holds.dependencies(resource.resource_deps, s):
-        return hold
-    if target.image is None or naming.ready(target.image, s):
-        return None
-    on = (image_node(target.image),)
-    return Hold("waiting-for-image", f"waiting for {target.image}", on=on)
+    images = () if target.image is None else (target.image,)
+    return holds.dependencies(resource.resource_deps, s) or holds.images(images, s)
 
 
 def down(resource: Resource, target: ComposeTarget, s: State, now: float) -> Decision:
