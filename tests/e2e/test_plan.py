@@ -19,7 +19,7 @@ def test_plan_then_ci_then_plan_shows_nothing(
     first = start(shop, "plan", "--exit-code", *where, env=env)
     planned = first.end()
     assert planned.code == 2, planned.out
-    assert planned.says("8 objects to create")
+    assert planned.says("9 objects to create")
     assert objects(env, namespace) == {}
     assert first.stays(3) == []
 
@@ -40,7 +40,8 @@ def test_plan_then_ci_then_plan_shows_nothing(
         "object/apps/Deployment//web": "change",
         "object//ConfigMap//shop-config": "change",
         "object//Secret//shop-token": "change",
-        "command/check": "run",
+        "object/batch/Job//check": "recreate",
+        "command/unit": "run",
     }
     assert steps["image/shop-web"]["reason"] == "changed: files (~ index.html)"
     assert _paths(steps["object/apps/Deployment//web"]) == [

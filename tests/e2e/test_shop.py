@@ -31,7 +31,7 @@ def test_the_shop_goes_green_and_a_second_run_finds_nothing_to_do(
     assert again.code == 0, again.out
     assert _versions(cluster_env, namespace) == before
     assert "built in" not in again.out
-    assert again.says("order 2 was shipped")
+    assert "order 2" not in again.out, "the check has passed for these very images"
     assert again.seconds < 15
 
 
@@ -44,7 +44,9 @@ def test_a_changed_service_is_replaced_and_nothing_else(
     result = start(shop, "ci", "--namespace", namespace, env=cluster_env).end()
     assert result.code == 0, result.out
     after = _versions(cluster_env, namespace)
-    assert {name for name, seen in after.items() if seen != before[name]} == {"Deployment/web"}
+    changed = {name for name, seen in after.items() if seen != before[name]}
+    assert changed == {"Deployment/web", "Job/check"}
+    assert result.says("order 2 was shipped")
     path = f"/api/v1/namespaces/{namespace}/services/http:web:80/proxy/"
     assert f"The shop of {namespace}" in kubectl(cluster_env, "get", "--raw", path)
 
@@ -127,13 +129,15 @@ def test_a_migration_that_fails_stops_what_depends_on_it(
     assert result.seconds < LIMIT
 
 
-def test_a_local_check_that_fails_is_shown_with_its_exit_code(
+def test_a_check_that_fails_is_shown_with_its_last_words(
     shop: Path, namespace: str, cluster_env: dict[str, str], start: Start
 ) -> None:
-    replace(shop / "check.sh", "apple shipped", "apple pie")
+    replace(shop / "web/check.py", "apple shipped", "apple pie")
     result = start(shop, "ci", "--namespace", namespace, env=cluster_env).end()
     assert result.code == 1, result.out
-    assert "exit" in result.line("✘ check: ")
+    sentence = result.line("✘ check: Job/check has failed")
+    assert "exit code 1" in sentence
+    assert sentence.endswith("[job.failed]")
     assert result.says("order 1 was not shipped in time")
     assert result.seconds < LIMIT
 

@@ -15,7 +15,7 @@ def test_edits_reach_the_cluster_and_mistakes_are_told_and_survived(
     shop: Path, namespace: str, cluster_env: dict[str, str], start: Start
 ) -> None:
     run = start(shop, "up", "--namespace", namespace, env=cluster_env)
-    for name in ("api", "migrate", "worker", "web", "check"):
+    for name in ("api", "migrate", "worker", "web", "check", "unit"):
         run.until(f"{name:<7} │ ✔ healthy after")
     before = _images(cluster_env, namespace)
 
