@@ -4,7 +4,8 @@ CPU is what the kernel charged to the program and to all children that it waited
 the daemon that `tilt-client ci` starts and ends is in it; Docker Engine, registry and cluster are
 not.  Memory is the sum of the peaks (VmHWM, proc(5)) of the program and its children, which is
 client and daemon.  The kernel keeps the peaks, so a look now and then loses little: whatever a
-process takes in its last 50 ms.
+process takes in its last 50 ms.  A daemon that was there before is no child of the client, so it
+is named; its CPU counts as far as it worked for this run, and for no longer than the client ran.
 """
 
 import os
@@ -41,20 +42,31 @@ class FailedRunError(Exception):
     """The program did not exit with 0, so there is nothing to measure."""
 
 
-def run(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> Run:
+def run(
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    beside: Sequence[int] = (),
+) -> Run:
     """Run a program to its end.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        env: its environment, if not ours.
+        beside: processes that work for it and are not its children.
 
     Raises:
         FailedRunError: its exit code is not 0; the end of its output is in the message.
     """
     with tempfile.TemporaryFile() as output:
-        began = time.monotonic()
+        began, worked = time.monotonic(), sum(_cpu(pid) for pid in beside)
         process = subprocess.Popen(
             command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT
         )
         over = threading.Event()
         peaks: dict[int, int] = {}
-        looker = threading.Thread(target=_look, args=(process.pid, over, peaks))
+        looker = threading.Thread(target=_look, args=((process.pid, *beside), over, peaks))
         looker.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -65,12 +77,14 @@ def run(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = No
             over.set()
             looker.join()
         seconds = time.monotonic() - began
+        worked = sum(_cpu(pid) for pid in beside) - worked
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
             tail = output.read().decode(errors="replace")[-4000:]
             raise FailedRunError(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, sum(peaks.values()) / _MIB)
+    cpu = usage.ru_utime + usage.ru_stime + worked
+    return Run(seconds, cpu, sum(peaks.values()) / _MIB)
 
 
 def median(runs: Iterable[Run]) -> dict[str, float]:
@@ -83,14 +97,22 @@ def median(runs: Iterable[Run]) -> dict[str, float]:
     }
 
 
+def told(runs: Iterable[Run], limit: float | None) -> dict[str, float | bool]:
+    """The medians, beside the limit of the seconds (on an idle machine) if there is one."""
+    middle = median(runs)
+    if limit is None:
+        return {**middle}
+    return {**middle, "limit_seconds": limit, "within": middle["seconds"] <= limit}
+
+
 def ratios(theirs: Mapping[str, float], ours: Mapping[str, float]) -> dict[str, float]:
     """How many times as much the other one needs."""
     return {name: round(theirs[name] / ours[name], 2) for name in ours if ours[name]}
 
 
-def _look(pid: int, over: threading.Event, peaks: dict[int, int]) -> None:
+def _look(pids: Sequence[int], over: threading.Event, peaks: dict[int, int]) -> None:
     while not over.is_set():
-        for member in (pid, *_children(pid)):
+        for member in (*pids, *(child for pid in pids for child in _children(pid))):
             peaks[member] = max(_peak(member), peaks.get(member, 0))
         over.wait(_LOOK)
 
@@ -100,6 +122,12 @@ def _children(pid: int) -> list[int]:
     for task in _listed(Path(f"/proc/{pid}/task")):
         found.extend(int(child) for child in _text(task / "children").split())
     return found
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process that we started has used by now (proc(5), stat)."""
+    after_name = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in after_name[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak(pid: int) -> int:
