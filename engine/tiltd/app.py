@@ -133,10 +133,12 @@ class App:
                 await self._server.start()
                 ready()
                 self._answering.set()
+                asked = False
                 try:
                     await self._stopping.wait()
+                    asked = self._bug is None
                 finally:
-                    await self._end()
+                    await self._end(asked=asked)
                 if self._bug is not None:
                     raise self._bug
         finally:
@@ -145,7 +147,9 @@ class App:
             self._compute.close()
             self.logs.forget()
 
-    async def _end(self) -> None:
+    async def _end(self, *, asked: bool) -> None:
+        if not asked:  # nobody is to take what follows for somebody's wish to stop
+            await self._server.stop(0)
         active = self.sessions.active
         if active is not None:
             self.sessions.stop(active.spec.id)

@@ -75,3 +75,32 @@ async def test_a_session_that_is_over_before_its_client_watches_is_told_all_the_
                     break
             watch.cancel()
             await running
+
+
+async def test_a_bug_is_not_told_as_somebodys_wish_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "Tiltfile").write_text("local_resource('long', 'sleep 1000')\n")
+    app = App(config(tmp_path))
+    ready = asyncio.Event()
+    outcomes: list[pb.Outcome] = []
+
+    async def client() -> None:
+        await ready.wait()
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
+            stub = TiltStub(channel)
+            request = pb.StartSessionRequest(
+                tiltfile_path=f"{tmp_path}/Tiltfile", mode=pb.MODE_CI, end_with_client=True
+            )
+            session = await stub.StartSession(request)
+            with pytest.raises(grpc.aio.AioRpcError):
+                async for answer in stub.Watch(pb.WatchRequest(session_id=session.session_id)):
+                    if answer.HasField("session"):
+                        outcomes.append(answer.session.outcome)
+                    app.fail(ZeroDivisionError("a part is gone"))
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        watching = group.create_task(client())
+        with pytest.raises(ExceptionGroup) as caught:
+            await app.run(ready.set)
+        await watching
+    assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
+    assert set(outcomes) == {pb.OUTCOME_UNSPECIFIED}
