@@ -88,6 +88,7 @@ class _Assembly:
         self._places = {r.entity: r.place for r in reading.kubernetes.objects}
         self._built: dict[ImageName, Image] = {}
         self._compose: list[Resource] = []
+        self._fragments = object_selectors.Fragments(r.entity for r in reading.kubernetes.objects)
 
     def project(self) -> Project:
         reading = self._reading
@@ -276,11 +277,9 @@ class _Assembly:
         self._groups[group.name] = group
 
     def _take(self, group: _Group, text: str, place: Place | None) -> None:
-        all_entities = [r.entity for r in self._reading.kubernetes.objects]
-        wanted = [part.lower() for part in object_selectors.split_fragment(text)]
-        matching = [e for e in all_entities if _coordinates(e)[: len(wanted)] == wanted]
+        matching = self._fragments.matching(text)
         if not matching:
-            shown = [e.selector for e in all_entities]
+            shown = [r.entity.selector for r in self._reading.kubernetes.objects]
             raise Mistake(
                 f"k8s_resource: no object is called {text!r}",
                 hint=_near(text, shown, "the objects are"),
@@ -484,11 +483,6 @@ def _ignore_file(build: DockerBuild) -> str:
 def _watched_by(image: Image) -> tuple[str, ...]:
     build = image.build
     return (build.context,) if isinstance(build, DockerBuild) else build.deps
-
-
-def _coordinates(entity: Entity) -> list[str]:
-    parts = (entity.name, entity.kind, entity.namespace, entity.group or "core")
-    return [part.lower() for part in parts]
 
 
 def _with_known_deps(resources: list[Resource], reading: Reading) -> list[Resource]:

@@ -8,7 +8,7 @@ text, in any case.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tiltd.tiltfile.mistakes import Mistake
 from tiltd.tiltfile.objects import Entity
@@ -49,6 +49,26 @@ class Pattern:
             and _found(self.name, entity.name)
             and _found(self.namespace, entity.namespace)
         )
+
+
+class Fragments:
+    """Objects by all fragments that mean them, so that a thousand look-ups are a thousand steps.
+
+    Args:
+        entities: the objects, in their order.
+    """
+
+    def __init__(self, entities: Iterable[Entity]) -> None:
+        self._entities: dict[tuple[str, ...], list[Entity]] = {}
+        for entity in entities:
+            parts = (entity.name, entity.kind, entity.namespace, entity.group or "core")
+            coordinates = tuple(part.lower() for part in parts)
+            for length in range(1, _MOST_PARTS + 1):
+                self._entities.setdefault(coordinates[:length], []).append(entity)
+
+    def matching(self, text: str) -> Sequence[Entity]:
+        """The objects that a fragment may mean."""
+        return self._entities.get(tuple(part.lower() for part in split_fragment(text)), ())
 
 
 def has_labels(entity: Entity, wanted: Mapping[str, str]) -> bool:
