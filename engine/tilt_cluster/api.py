@@ -18,8 +18,10 @@ from tilt_cluster import (
     custom,
     defaults,
     fields,
+    limits,
     managed,
     names,
+    quota,
     refusals,
     strategy,
     tokens,
@@ -241,6 +243,7 @@ class Api:
             self._add_managers(kind, None, obj, options)
         strategy.create(self, kind, obj, options.warnings)
         self._check(kind, None, obj)
+        self._admit(kind, None, obj)
         if self.find(resource, metadata["name"], metadata.get("namespace", "")) is not None:
             raise refusals.already_exists(kind.resource, metadata["name"])
         if options.manager and options.trusted:
@@ -313,6 +316,13 @@ class Api:
             name: str = obj["metadata"].get("name", "")
             raise refusals.invalid_object(kind.group, kind.kind, name, causes)
 
+    def _admit(self, kind: catalog.Kind, old: Object | None, obj: Object) -> None:
+        """What LimitRanges and ResourceQuotas of the namespace refuse, once all else is right."""
+        if kind.namespaced:
+            if old is None or kind.resource != PODS:
+                limits.admit(self, kind.resource, obj)
+            quota.admit(self, self.catalog.home(kind.resource), old, obj)
+
     def _add_managers(
         self, kind: catalog.Kind, old: Object | None, obj: dict[str, Any], options: Options
     ) -> None:
@@ -351,6 +361,8 @@ class Api:
             self._add_managers(kind, old, new, options)
         if options.subresource != "status" or not options.trusted:
             self._check(kind, old, new)
+        if not options.subresource:
+            self._admit(kind, old, new)
         if kind.counts_generation and _spec_changed(kind, old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if _same(old, new):

@@ -351,7 +351,7 @@ def _limit_range(obj: Json) -> None:
             most = limit.get("max")
             if is_map(most):
                 _put(_dig(limit, "default"), **most)
-            usual = {**(_at(limit, "default") or {}), **(_at(limit, "min") or {})}
+            usual = {**(_at(limit, "min") or {}), **(_at(limit, "default") or {})}
             if usual:
                 _put(_dig(limit, "defaultRequest"), **usual)
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from tilt_cluster import catalog, fields, names, refusals
+from tilt_cluster import catalog, fields, limits, names, refusals
 from tilt_cluster.objects import (
     PRIORITY_CLASSES,
     SERVICE_ACCOUNTS,
@@ -67,6 +67,7 @@ _CRITICAL = {"system-cluster-critical": 2000000000, "system-node-critical": 2000
 def _pod(reads: Reads, pod: Json, warnings: list[str]) -> None:
     del warnings
     spec: Json = pod["spec"]
+    limits.fill(reads, pod)
     _account(reads, pod, spec)
     _priority(reads, pod, spec)
     tolerations: list[Json] = spec.get("tolerations") or []
@@ -384,8 +385,8 @@ def _webhook(reads: Reads, hook: Json, warnings: list[str]) -> None:
     warnings.append("the embedded cluster stores this, but never calls webhooks or policies")
 
 
-def _quota(reads: Reads, quota: Json, warnings: list[str]) -> None:
-    del reads, quota
+def _policy(reads: Reads, policy: Json, warnings: list[str]) -> None:
+    del reads, policy
     warnings.append("the embedded cluster stores this, but doesn't enforce it")
 
 
@@ -393,12 +394,10 @@ _CREATE: Mapping[tuple[str, str], Callable[[Reads, Json, list[str]], None]] = {
     ("", "namespaces"): _namespace,
     ("", "persistentvolumeclaims"): _claim,
     ("", "persistentvolumes"): _volume,
-    ("", "limitranges"): _quota,
     ("", "pods"): _pod,
-    ("", "resourcequotas"): _quota,
     ("", "secrets"): _secret,
     ("", "services"): _service,
-    ("networking.k8s.io", "networkpolicies"): _quota,
+    ("networking.k8s.io", "networkpolicies"): _policy,
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _webhook,
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): _webhook,
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"): _webhook,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import catalog, custom, fields, names, pod_rules, refusals, schema
+from tilt_cluster import catalog, custom, fields, names, pod_rules, quota, refusals, schema
 from tilt_cluster.objects import Object
 from tilt_cluster.refusals import Cause
 from tilt_cluster.schema import is_list, is_map
@@ -17,6 +17,9 @@ _LARGEST = 1024 * 1024
 _MOST_PORTS = 65535
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _MIN_CRON_FIELDS = 5
+
+_OF_THEIR_OWN = frozenset({("", "resourcequotas")})
+"""Kinds whose own rules say more of enums than the schema, in other words."""
 
 _NAME_RULES = {
     ("", "namespaces"): names.label,
@@ -35,9 +38,9 @@ def check(kind: catalog.Kind, old: Object | None, obj: Object) -> Sequence[Cause
         causes += custom.check(kind.storage.schema, obj)
         return causes
     spec_schema = kind.storage.schema.field("spec")
-    if spec_schema is not None and spec_schema.is_struct:
-        causes += _shape(spec_schema, obj.get("spec") or {}, "spec")
     place = (kind.resource.group, kind.resource.name)
+    if spec_schema is not None and spec_schema.is_struct and place not in _OF_THEIR_OWN:
+        causes += _shape(spec_schema, obj.get("spec") or {}, "spec")
     rules = _RULES.get(place)
     if rules:
         causes += rules(obj)
@@ -279,6 +282,7 @@ _RULES = {
     ("", "configmaps"): _data,
     ("", "persistentvolumeclaims"): _claim,
     ("", "pods"): _pod,
+    ("", "resourcequotas"): quota.check,
     ("", "secrets"): _data,
     ("", "services"): _service,
     ("apiextensions.k8s.io", "customresourcedefinitions"): custom.check_definition,
@@ -396,6 +400,7 @@ _UPDATES = {
     ("", "configmaps"): _data_kept,
     ("", "persistentvolumeclaims"): _claim_kept,
     ("", "pods"): pod_rules.kept,
+    ("", "resourcequotas"): quota.kept,
     ("", "secrets"): _data_kept,
     ("", "services"): _service_kept,
     ("apps", "daemonsets"): _selector_kept,

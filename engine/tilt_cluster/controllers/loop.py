@@ -173,6 +173,11 @@ class Loop:
         for number, one in enumerate(wiring.CONTROLLERS):
             for resource, keys in one.watches.items():
                 self._by_resource.setdefault(resource, []).append((number, keys))
+        self._of_all = [
+            (number, wiring.ON_ANYTHING[one.name])
+            for number, one in enumerate(wiring.CONTROLLERS)
+            if one.name in wiring.ON_ANYTHING
+        ]
         self._last = len(self._controllers) - 1
 
     def _collect(self, view: View, key: Key, _now: float) -> Steps:
@@ -234,7 +239,7 @@ class Loop:
         self._namespace(event)
         if resource == NODES:
             self._node(event)
-        for number, keys in self._by_resource.get(resource, ()):
+        for number, keys in (*self._by_resource.get(resource, ()), *self._of_all):
             for key in keys(self._cluster, obj):
                 self._queue.add(Item(number, key))
 

@@ -17,6 +17,7 @@ from tilt_cluster.controllers import (
     endpoints,
     job,
     namespaces,
+    quotas,
     replicaset,
     scheduler,
     statefulset,
@@ -38,6 +39,7 @@ from tilt_cluster.objects import (
     PODS,
     REPLICA_SETS,
     REPLICATION_CONTROLLERS,
+    RESOURCE_QUOTAS,
     SERVICE_ACCOUNTS,
     SERVICES,
     STATEFUL_SETS,
@@ -143,6 +145,13 @@ def _volume_of(_view: View, claim: Object) -> Iterable[Key]:
     return (Key("", str(name)),) if name else ()
 
 
+def _quotas_of(view: View, obj: Object) -> Iterable[Key]:
+    namespace = fields.namespace(obj)
+    if not namespace:
+        return ()
+    return [Key(namespace, fields.name(one)) for one in view.list(RESOURCE_QUOTAS, namespace)]
+
+
 def _namespace_of(_view: View, obj: Object) -> Iterable[Key]:
     return (Key("", fields.namespace(obj)),)
 
@@ -237,6 +246,7 @@ CONTROLLERS = (
         budgets.sync,
         {POD_DISRUPTION_BUDGETS: _itself, PODS: _budgets_of},
     ),
+    Controller("resourcequota-controller", quotas.sync, {RESOURCE_QUOTAS: _itself}),
 )
 """Every controller but the two of all resources: namespace deletion, garbage collection."""
 
@@ -245,6 +255,9 @@ ON_NODES: Mapping[str, Keys] = {
     "default-scheduler": _waiting_pods,
 }
 """Who looks again when a node has come, gone, or changed in what pods may ask for."""
+
+ON_ANYTHING: Mapping[str, Keys] = {"resourcequota-controller": _quotas_of}
+"""Who looks again when an object of whatever kind has changed."""
 
 
 def node_facts(node: Object) -> object:
