@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.builders import project as build
 from tests.builders import state as states
 from tests.builders.k8s import T0
@@ -78,3 +80,19 @@ async def test_closing_ends_readers_also_those_that_wait() -> None:
         store.close()
     assert task.result() == 1
     assert [s async for s in store.snapshots()] == []
+
+
+@pytest.mark.parametrize("end", ["wanted", "closed", "time"])
+async def test_a_pause_ends_with_its_time_or_what_it_was_for(end: str) -> None:
+    store = Store(states.started())
+    first = store.state.revision
+    seconds = 0.01 if end == "time" else 3600.0
+    async with asyncio.TaskGroup() as group:
+        group.create_task(store.pause(seconds, lambda s: s.revision == first + 2))
+        await asyncio.sleep(0)
+        if end == "wanted":
+            store.dispatch(STARTED)
+            await asyncio.sleep(0)
+            store.dispatch(STARTED)
+        elif end == "closed":
+            store.close()

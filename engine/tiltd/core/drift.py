@@ -66,7 +66,9 @@ def _holds_map(held: JSON, fields: JSON, others: Sequence[JSON]) -> bool:
     )
 
 
-def _below(others: Sequence[JSON], step: str) -> list[JSON]:
+def _below(others: Sequence[JSON], step: str) -> Sequence[JSON]:
+    if not others:  # nearly always: most fields are nobody's but ours
+        return others
     return [cast("JSON", o[step]) for o in others if isinstance(o.get(step), Mapping)]
 
 

@@ -7,6 +7,7 @@ concerned is kept, so that a reader who comes back later is told only what is ne
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from tiltd.core.reduce import reduce
 from tiltd.core.wake import wake
@@ -59,3 +60,10 @@ class Store:
             yield state
             if not self._closed:
                 await changed.wait()
+
+    async def pause(self, seconds: float, until: Callable[[State], bool]) -> None:
+        """Let so many seconds pass, fewer if the state comes to be as wanted, or the store ends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self._closed or until(self.state)):
+                    await self._changed.wait()

@@ -53,6 +53,7 @@ class Converter:
     def __init__(self, s: State, now: float, scrubber: Scrubber) -> None:
         self._s, self._now, self._scrub = s, now, scrubber.scrub
         self._going = _going(s)
+        self._order = {name: place for place, name in enumerate(s.graph.resources)}
 
     def session(self) -> pb.Session | None:
         """The running or last session."""
@@ -119,7 +120,7 @@ class Converter:
             enabled=enabled,
             auto_init=resource.auto_init,
             links=[pb.Link(url=link.url, name=link.name) for link in _links(resource)],
-            order=list(self._s.graph.resources).index(name),
+            order=self._order[name],
             targets=[self._node(n) for n in _targets(resource, self._s)],
             pods=pods.of(self._s, name),
             started_at=known.started_at,

@@ -3,11 +3,12 @@
 `Watch` reads a board (`server.board`) that holds each message with the revision at which it last
 changed, so a client that comes back with a sequence number gets what changed since, without any
 history being kept; if the project itself was loaded anew, it gets everything.  Changes are
-gathered for a moment: a thousand applies are some dozen messages.
+gathered for a moment, and the longer the more work it is to tell them: a thousand applies are a
+few messages, and most of the time is for the applies.  The end of a session is told at once.
 """
 
-import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ from tiltd.server import convert, plans, projects, status
 from tiltd.server.board import Board
 
 _GATHER = 0.05
+_SHARE = 0.1
+"""How much of the daemon's time may be spent on telling one client what changes."""
 _LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_NAMES = {
     "debug": pb.LOG_LEVEL_DEBUG,
@@ -216,14 +219,16 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         self.streams += 1
         try:
             async for state in self._daemon.store.snapshots():
+                began = time.thread_time()
                 self._board.refresh(state)
                 message = self._board.since(since)
+                took = time.thread_time() - began
                 since = state.revision
                 if message is not None:
                     message.instance_id = self._instance
                     yield message
-                if not (state.session and state.session.ended):
-                    await asyncio.sleep(_GATHER)
+                if not _over(state):
+                    await self._daemon.store.pause(max(_GATHER, took / _SHARE), _over)
         finally:
             self.streams -= 1
             self._client_gone(request.session_id)
@@ -288,6 +293,10 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         """Stop the daemon."""
         self._daemon.stop()
         return pb.ShutdownResponse()
+
+
+def _over(state: State) -> bool:
+    return state.session is not None and state.session.ended is not None
 
 
 def _busy(error: BusyError) -> pb.Problem:
