@@ -41,8 +41,8 @@ class LocalOutside:
     def __init__(self, logs: LogStore) -> None:
         self._reading = Pool("reading", 1)
         self._processes = LocalProcesses()
-        self._images = DockerImages(self._processes)
         kept = places.state(os.environ)
+        self._images = DockerImages(self._processes, state=kept)
         self._inputs = LocalInputs(FileCache(kept and kept / "files.sqlite"))
         self.files = Watcher(lambda text: logs.writer("", "files").write(f"{text}\n", level="warn"))
         self.ports = Outside(

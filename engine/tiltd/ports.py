@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch, EnsureImage
-from tiltd.model.desired import JSON, Command, CustomBuild, DockerBuild, Probe, Project
+from tiltd.model.desired import JSON, Command, CustomBuild, DockerBuild, Image, Probe, Project
 from tiltd.model.observed import (
     ClusterInfo,
     ContainerRun,
     FoundObject,
+    Grounds,
     KubeContext,
     Scope,
     ServeStatus,
@@ -100,6 +101,12 @@ class Inputs(Protocol):
         """SHA-256 (hex) over every file's path, mode and content, after all ignores."""
         ...
 
+    async def secrets(
+        self, build: DockerBuild | CustomBuild, spec: SessionSpec
+    ) -> Mapping[str, str | None]:
+        """Digests of the contents of a build's secrets, by id; `None`: it can't be read."""
+        ...
+
     def listing(self, digest: str) -> Mapping[str, str]:
         """The files behind a digest given lately: by path, what each is; empty if forgotten."""
         ...
@@ -119,6 +126,16 @@ class Images(Protocol):
 
         The phases are `find`, `build`, `push`.  Of what was built but does not pass `check`
         nothing is left under the key's tag.
+        """
+        ...
+
+    async def grounds(self, image: Image, spec: SessionSpec, log: Log) -> Grounds:
+        """What the image's key covers of engine and registries: bases of others, and platform.
+
+        Within seconds; what nobody can tell now is no error, and is not in there.
+
+        Raises:
+            PermanentError: the Docker configuration can't be read.
         """
         ...
 

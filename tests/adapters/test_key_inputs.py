@@ -20,7 +20,9 @@ from tiltd import ports
 from tiltd.adapters.inputs import LocalInputs
 from tiltd.core import keys
 from tiltd.model.desired import Command, CustomBuild, DockerBuild, Image
-from tiltd.model.names import ImageName
+from tiltd.model.names import ImageName, SessionId
+from tiltd.model.observed import Grounds
+from tiltd.model.state import Mode, SessionSpec
 from tiltd.runtime.cache import FileCache
 
 DOCKERFILE = """\
@@ -40,14 +42,22 @@ class Build:
     build: DockerBuild | CustomBuild
     bases: dict[ImageName, str] = field(default_factory=dict[ImageName, str])
     env: dict[str, str] = field(default_factory=dict[str, str])
+    outside: Grounds = field(default_factory=Grounds)
 
     def key(self) -> str:
         reader = LocalInputs(FileCache(self.folder / "files.sqlite"))
         try:
             digest = asyncio.run(reader.digest(self.build))
+            spec = SessionSpec(
+                SessionId("s"), Mode.CI, "/nowhere/Tiltfile", env=self.env, cwd=str(self.folder)
+            )
+            secrets = asyncio.run(reader.secrets(self.build, spec))
         finally:
             reader.close()
-        return keys.image_key(Image(ImageName("img"), self.build), digest, self.bases, self.env)
+        image = Image(ImageName("img"), self.build)
+        return keys.image_key(
+            image, digest, self.bases, self.env, replace(self.outside, secrets=secrets)
+        )
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -63,9 +73,12 @@ def planted(folder: Path) -> Build:
         DOCKERFILE,
         build_args={"VERSION": "1", "TOKEN": None},
         ignore=("*.log",),
-        secret=("id=npm,src=/home/me/.npmrc",),
+        secret=("id=npm,src=npmrc", "id=CODE"),
     )
-    made = Build(folder, build, {ImageName("base"): "1"}, {"TOKEN": "a", "HOME": "/home/me"})
+    env = {"TOKEN": "a", "HOME": "/home/me", "CODE": "1"}
+    outside = Grounds({"docker/dockerfile:1": "sha256:1"}, "linux/amd64")
+    made = Build(folder, build, {ImageName("base"): "1"}, env, outside)
+    made.write("npmrc", "token")
     made.write("app/Dockerfile", DOCKERFILE)
     made.write("app/.dockerignore", "secret\nnotes\n!notes/kept\n")
     made.write("app/src/main.py", "print()")
@@ -82,6 +95,15 @@ def planted(folder: Path) -> Build:
 
 def docker(made: Build, **changes: object) -> None:
     made.build = replace(made.build, **changes)  # type: ignore[arg-type]
+
+
+def ground(made: Build, **changes: object) -> None:
+    made.outside = replace(made.outside, **changes)  # type: ignore[arg-type]
+
+
+def move_secret(made: Build) -> None:
+    (made.folder / "npmrc").rename(made.folder / "elsewhere/npmrc")
+    docker(made, secret=("id=CODE", f"id=npm,src={made.folder}/elsewhere/npmrc"))
 
 
 def rename(made: Build) -> None:
@@ -142,7 +164,13 @@ COUNTS: dict[str, Change] = {
     "the platform": lambda b: docker(b, platform="linux/arm64"),
     "the network": lambda b: docker(b, network="none"),
     "hosts": lambda b: docker(b, extra_hosts=("a:1.2.3.4",)),
-    "a secret's id": lambda b: docker(b, secret=("id=other,src=/home/me/.npmrc",)),
+    "a secret's id": lambda b: docker(b, secret=("id=other,src=npmrc", "id=CODE")),
+    "a secret's content": lambda b: b.write("npmrc", "another"),
+    "a secret of the environment": lambda b: b.env.update(CODE="2"),
+    "a secret that is gone": lambda b: (b.folder / "npmrc").unlink(),
+    "the digest of a base of others": lambda b: ground(b, bases={"docker/dockerfile:1": "x"}),
+    "a base of others unknown": lambda b: ground(b, bases={"docker/dockerfile:1": None}),
+    "the builder's own platform": lambda b: ground(b, platform="linux/arm64"),
     "ssh": lambda b: docker(b, ssh=("default",)),
     "only": lambda b: docker(b, only=("src",)),
     "ignore": lambda b: docker(b, ignore=("*.log", "src")),
@@ -158,7 +186,8 @@ DOES_NOT_COUNT: dict[str, Change] = {
     "what ignore= names": lambda b: b.write("app/debug.log", "2"),
     "a file outside": lambda b: b.write("elsewhere/file", "2"),
     "the environment": lambda b: b.env.update(HOME="/home/you", OTHER="1"),
-    "where a secret is": lambda b: docker(b, secret=("id=npm,src=/root/.npmrc",)),
+    "where a secret is": move_secret,
+    "a platform said that is the builder's own": lambda b: docker(b, platform="linux/amd64"),
     "further tags": lambda b: docker(b, extra_tags=("x",)),
     "caches": lambda b: docker(b, cache_from=("x",)),
 }

@@ -11,6 +11,7 @@ from tests.builders import project as build
 from tiltd.core import inject, keys
 from tiltd.model.desired import DockerBuild, Image
 from tiltd.model.names import ImageName
+from tiltd.model.observed import Grounds
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -26,7 +27,7 @@ def image(**changes: Any) -> Image:
 
 
 def key(made: Image, inputs: str = "x", base: str = "b", **env: str) -> str:
-    return keys.image_key(made, inputs, {ImageName("base"): base}, env)
+    return keys.image_key(made, inputs, {ImageName("base"): base}, env, Grounds())
 
 
 @given(st.dictionaries(st.text(), JSON, min_size=2))

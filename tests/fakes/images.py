@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tiltd import ports
-from tiltd.core import reuse
+from tiltd.core import foreign, reuse
 from tiltd.model.actions import EnsureImage, ImageRefs
+from tiltd.model.desired import Image
 from tiltd.model.names import ImageName
+from tiltd.model.observed import Grounds
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Cache, ImageReady, SessionSpec
 
@@ -27,6 +29,8 @@ class FakeImages:
     Attributes:
         engine, registry: the references that are there; tests put in and take out as they like.
         built, pushed: what was done, in order.
+        digests: of the images of others, by reference; `None` or not there: nobody can tell.
+        platform: what is built for where the Tiltfile names nothing.
         running: builds at this moment; `most_running`: their highest number so far.
     """
 
@@ -41,6 +45,8 @@ class FakeImages:
         self.registry: set[str] = set()
         self.built: list[ImageName] = []
         self.pushed: list[str] = []
+        self.digests: dict[str, str] = {}
+        self.platform = "linux/amd64"
         self.running = 0
         self.most_running = 0
         self._holds = dict(holds or {})
@@ -76,6 +82,12 @@ class FakeImages:
             self.pushed.append(refs.local)
             log.write(f"pushed {refs.local}\n")
         return ImageReady(action.key, refs, _digest(action), "engine" if found else "")
+
+    async def grounds(self, image: Image, spec: SessionSpec, log: ports.Log) -> Grounds:
+        del log
+        await asyncio.sleep(0)
+        names = foreign.references(image, self.platform, spec.env)
+        return Grounds({name: self.digests.get(name) for name in names}, self.platform)
 
     async def find(
         self, action: EnsureImage, spec: SessionSpec, log: ports.Log

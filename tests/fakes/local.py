@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from tiltd import ports
+from tiltd.core import secret
 from tiltd.model.desired import Command, CustomBuild, DockerBuild, Probe, Project
 from tiltd.model.observed import KubeContext, ServeStatus
 from tiltd.model.state import SessionSpec
@@ -37,12 +38,22 @@ class FakeInputs:
         self.contents: defaultdict[str, str] = defaultdict(lambda: "same")
         self.reads: list[str] = []
         self.seconds = 0.0
+        self.hidden: dict[str, str] = {}
 
     async def digest(self, build: DockerBuild | CustomBuild) -> str:
         folder = build.context if isinstance(build, DockerBuild) else build.command.dir
         await asyncio.sleep(self.seconds)
         self.reads.append(folder)
         return self.contents[folder]
+
+    async def secrets(
+        self, build: DockerBuild | CustomBuild, spec: SessionSpec
+    ) -> Mapping[str, str | None]:
+        """Those of `hidden`, by id; others can't be read."""
+        del spec
+        await asyncio.sleep(0)
+        names = build.secret if isinstance(build, DockerBuild) else ()
+        return {one.id: self.hidden.get(one.id) for one in map(secret.parse, names)}
 
     def listing(self, digest: str) -> Mapping[str, str]:
         """Each folder has one file, whose content is the digest."""

@@ -10,10 +10,10 @@ import pytest
 
 from tests.builders import project as build
 from tests.runtime.world import World, world
-from tiltd.core import diff
+from tiltd.core import diff, secret
 from tiltd.core.plan import Planned, Step
-from tiltd.model.desired import Manifest, PodReadiness, Project, Resource
-from tiltd.model.names import SessionId
+from tiltd.model.desired import DockerBuild, Image, Manifest, PodReadiness, Project, Resource
+from tiltd.model.names import ImageName, SessionId
 from tiltd.model.state import Mode, Outcome, SessionSpec
 
 
@@ -269,6 +269,61 @@ async def test_offline_nobody_is_asked_and_the_last_run_is_compared_with(files: 
         found = await planned(engine, offline=True)
         assert steps(found) == {IMG: Step.BUILD, WEB: Step.CHANGE, CHECK: Step.RUN}
         assert engine.connections == 1
+
+
+def on_others(secret: str = "") -> Project:
+    secrets = (secret,) if secret else ()
+    docker = DockerBuild("/src/img", "/src/img/Dockerfile", "FROM busybox:1", secret=secrets)
+    made = Image(ImageName("img"), docker)
+    return build.project(kube("web", build.deployment("web", "img")), images=[made])
+
+
+async def test_a_base_of_others_that_was_pushed_anew_is_built_on(files: Path) -> None:
+    async with world(state_folder=files) as engine:
+        engine.images.digests["busybox:1"] = "sha256:1"
+        await running(engine, on_others())
+        assert steps(await planned(engine)) == {}
+        assert steps(await planned(engine, offline=True)) == {}
+        engine.images.digests["busybox:1"] = "sha256:2"
+        assert steps(await planned(engine, offline=True)) == {}
+        found = await planned(engine)
+        assert found[IMG].reason == "changed: base busybox:1"
+        parts = {p.name: (p.before, p.value) for p in found[IMG].parts}
+        assert parts["base busybox:1"] == ("sha256:1", "sha256:2")
+        await running(engine, on_others())
+        assert len(engine.images.built) == 2
+
+
+async def test_a_base_whose_digest_nobody_can_tell_is_said_so(files: Path) -> None:
+    async with world(state_folder=files) as engine:
+        found = await planned(engine, on_others())
+        parts = {p.name: p.value for p in found[IMG].parts}
+        assert parts["base busybox:1"] == "busybox:1 (nobody can tell its digest)"
+
+
+async def test_another_platform_is_another_image(files: Path) -> None:
+    async with world(state_folder=files) as engine:
+        await running(engine, on_others())
+        engine.images.platform = "linux/arm64"
+        assert (await planned(engine))[IMG].reason == "changed: platform"
+
+
+async def test_of_a_changed_secret_that_is_told_and_nothing_more(files: Path) -> None:
+    async with world(state_folder=files) as engine:
+        digest, other = secret.digest(b"one"), secret.digest(b"other")
+        project = on_others("id=npm,src=/x")
+        engine.inputs.hidden["npm"] = digest
+        await running(engine, project)
+        engine.inputs.hidden["npm"] = other
+        found = await planned(engine)
+        assert found[IMG].reason == "changed: secret npm"
+        part = next(p for p in found[IMG].parts if p.name == "secret npm")
+        assert (part.value, part.before, part.changed) == ("hidden", "hidden", True)
+        (kept,) = remembered(files)
+        assert digest[:5].encode() not in kept
+        engine.inputs.hidden.clear()
+        parts = {p.name: p.value for p in (await planned(engine))[IMG].parts}
+        assert parts["secret npm"] == "missing"
 
 
 async def test_a_damaged_memory_costs_the_reasons_and_nothing_else(files: Path) -> None:

@@ -8,18 +8,25 @@ contents are remembered by path, inode, size and both times (`runtime.cache`), s
 costs one `stat` a file, also for the next daemon.
 """
 
+import hashlib
 import json
+import os
 import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import assert_never, cast
 
+from tiltd.core import secret
 from tiltd.model.desired import CustomBuild, DockerBuild
+from tiltd.model.state import SessionSpec
 from tiltd.runtime import buildcontext, cache, ignores, threads
 
 _READERS = 2
 _KEPT = 32
+_LARGEST_SECRET = 1 << 20
+"""Bytes; BuildKit takes half of it."""
 _LISTED = 50_000
 """Files; a longer listing is not worth its memory."""
 
@@ -35,6 +42,7 @@ class LocalInputs:
         self._cache = known
         self._pool = threads.Pool("inputs", _READERS)
         self._listings: OrderedDict[str, bytes] = OrderedDict()
+        self._secrets: dict[bytes, str] = {}
 
     async def digest(self, build: DockerBuild | CustomBuild) -> str:
         """SHA-256 (hex) over every file's path, mode and content, after all ignores.
@@ -58,6 +66,28 @@ class LocalInputs:
                 )
             case _:
                 assert_never(build)
+
+    async def secrets(
+        self, build: DockerBuild | CustomBuild, spec: SessionSpec
+    ) -> Mapping[str, str | None]:
+        """See `ports.Inputs`. A path is relative to where the client is, as for `docker build`."""
+        if not isinstance(build, DockerBuild) or not build.secret:
+            return {}
+        folder = Path(spec.cwd or Path(spec.tiltfile).parent)
+        named = [secret.parse(text) for text in build.secret]
+        return await self._pool.run(
+            lambda: {one.id: self._secret(one, folder, spec.env) for one in named}
+        )
+
+    def _secret(self, one: secret.Secret, folder: Path, env: Mapping[str, str]) -> str | None:
+        content = _content(one, folder, env)
+        if content is None:
+            return None
+        name = hashlib.sha256(content).digest()
+        known = self._secrets.get(name)
+        if known is None:
+            known = self._secrets[name] = secret.digest(content)
+        return known
 
     def listing(self, digest: str) -> Mapping[str, str]:
         """See `ports.Inputs`; of the last few digests, and not of very many files."""
@@ -100,6 +130,19 @@ class LocalInputs:
             self._listings[digest] = zlib.compress(json.dumps(files).encode(), 1)
             while len(self._listings) > _KEPT:
                 self._listings.popitem(last=False)
+
+
+def _content(one: secret.Secret, folder: Path, env: Mapping[str, str]) -> bytes | None:
+    """Of a secret; a pipe can be read only once, and that is the builder's."""
+    if one.env and (one.env in env or not one.path):
+        return os.fsencode(env.get(one.env, ""))
+    path = folder / one.path
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_SECRET:
+            return None
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 class _UnwantedError(Exception):

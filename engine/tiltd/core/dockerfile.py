@@ -15,7 +15,14 @@ from tiltd.core import dockerfile_syntax as syntax
 from tiltd.core import reference
 from tiltd.core.dockerfile_syntax import DockerfileError
 
-__all__ = ["BaseImage", "DockerfileError", "base_images", "needs_buildkit", "replace_base"]
+__all__ = [
+    "BaseImage",
+    "DockerfileError",
+    "base_images",
+    "frontend",
+    "needs_buildkit",
+    "replace_base",
+]
 
 SCRATCH = "scratch"
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9._-]*")
@@ -96,6 +103,15 @@ def base_images(
                 found.append(BaseImage(origin, use.line))
     first = {image.reference: image for image in sorted(found, key=lambda i: -i.line)}
     return tuple(sorted(first.values(), key=lambda image: image.line))
+
+
+def frontend(text: str) -> str | None:
+    """The image that reads this Dockerfile, of its `# syntax=` line.
+
+    Raises:
+        DockerfileError: with the line.
+    """
+    return syntax.parse(text).syntax
 
 
 def needs_buildkit(text: str) -> str | None:

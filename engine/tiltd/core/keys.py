@@ -6,26 +6,37 @@ machines with the same files agree.
 
 import hashlib
 import json
-import posixpath
 from collections.abc import Mapping
 
+from tiltd.core import secret
 from tiltd.model.desired import Command, CustomBuild, DockerBuild, Image
 from tiltd.model.names import ImageName
+from tiltd.model.observed import Grounds
 
 TAG_DIGITS = 16
+MISSING = "missing"
+"""Stands in a key for the content of a secret that can't be read."""
 
 
 def image_key(
-    image: Image, inputs: str, bases: Mapping[ImageName, str], env: Mapping[str, str]
+    image: Image,
+    inputs: str,
+    bases: Mapping[ImageName, str],
+    env: Mapping[str, str],
+    grounds: Grounds,
 ) -> str:
     """The key of an image: the digest of its parts, see `image_parts`."""
-    parts = image_parts(image, inputs, bases, env)
+    parts = image_parts(image, inputs, bases, env, grounds)
     options = {k: v for k, v in parts.items() if k not in {"inputs", "bases"}}
     return digest({"options": options, "inputs": parts["inputs"], "bases": parts["bases"]})
 
 
 def image_parts(
-    image: Image, inputs: str, bases: Mapping[ImageName, str], env: Mapping[str, str]
+    image: Image,
+    inputs: str,
+    bases: Mapping[ImageName, str],
+    env: Mapping[str, str],
+    grounds: Grounds,
 ) -> dict[str, object]:
     """All that the key of an image covers, by name.
 
@@ -35,6 +46,8 @@ def image_parts(
             Dockerfile is keyed beside it, since the builder gets it as the Tiltfile read it.
         bases: the keys of the project's images that it is built on.
         env: the session's environment, for build args without a value.
+        grounds: what was found outside of the project. An image whose digest nobody could tell
+            counts by its reference alone, a secret that can't be read by its id.
     """
     match image.build:
         case DockerBuild() as build:
@@ -43,9 +56,13 @@ def image_parts(
                 "contents": build.contents,
                 "args": {k: env.get(k) if v is None else v for k, v in build.build_args.items()},
                 "target": build.target,
-                "platform": build.platform,
+                "platform": build.platform or grounds.platform,
+                "foreign": {ref: found or ref for ref, found in grounds.bases.items()},
                 "network": build.network,
-                "secret": sorted(map(_secret_id, build.secret)),
+                "secret": {
+                    one.id: grounds.secrets.get(one.id) or MISSING
+                    for one in map(secret.parse, build.secret)
+                },
                 "ssh": sorted(s.partition("=")[0] for s in build.ssh),
                 "hosts": sorted(build.extra_hosts),
             }
@@ -57,18 +74,6 @@ def image_parts(
                 "tag": build.tag,
             }
     return {**options, "inputs": inputs, "bases": {str(k): v for k, v in bases.items()}}
-
-
-def _secret_id(secret: str) -> str:
-    """`id=token,src=/home/me/token` is known by its id alone: a path differs between machines.
-
-    Without an id, the name of the file or variable is the id (`docker build --secret`).
-    """
-    parts = (f.partition("=") for f in secret.split(","))
-    fields = {name: value for name, _, value in parts}
-    given = fields.get("id")
-    source = next((fields[k] for k in ("src", "source", "env") if k in fields), secret)
-    return given or posixpath.basename(source)
 
 
 def tag(key: str) -> str:

@@ -28,7 +28,8 @@ def key(name: ImageName, s: State) -> str:
     image = s.graph.images[name]
     bases = {b: key(b, s) for b in image.bases}
     env = s.session.spec.env if s.session else dict[str, str]()
-    return keys.image_key(image, s.images[name].inputs, bases, env)
+    known = s.images[name]
+    return keys.image_key(image, known.inputs, bases, env, known.grounds)
 
 
 def parts(name: ImageName, s: State) -> dict[str, object]:
@@ -36,7 +37,8 @@ def parts(name: ImageName, s: State) -> dict[str, object]:
     image = s.graph.images[name]
     env = s.session.spec.env if s.session else dict[str, str]()
     bases = {b: key(b, s) for b in image.bases}
-    return keys.image_parts(image, s.images[name].inputs, bases, env)
+    known = s.images[name]
+    return keys.image_parts(image, known.inputs, bases, env, known.grounds)
 
 
 def refs(image: Image, digest: str, s: State) -> ImageRefs:

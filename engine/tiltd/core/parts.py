@@ -11,11 +11,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from tiltd.core import keys, podspec
+from tiltd.core import foreign, keys, podspec
 from tiltd.model.desired import Command, ComposeTarget, KubernetesTarget, LocalTarget, Resource
 from tiltd.model.names import NodeName
 
 FILES = "files"
+HIDDEN = "hidden"
+_SECRET = "secret "  # noqa: S105 - how such a part is called
+_HINT = 4
 _LIST = 3
 _DIGITS = 16
 
@@ -63,7 +66,7 @@ def of_image(given: Mapping[str, object], hidden: Collection[str] = ()) -> Mappi
         given: as the key is made of them.
         hidden: the build args whose values come from the environment.
     """
-    named = {"contents": "Dockerfile", "inputs": FILES, "argv": "command", "secret": "secrets"}
+    named = {"contents": "Dockerfile", "inputs": FILES, "argv": "command"}
     found: dict[str, str] = {}
     for name, value in given.items():
         match name:
@@ -76,6 +79,14 @@ def of_image(given: Mapping[str, object], hidden: Collection[str] = ()) -> Mappi
                     f"{label} {k}": _short(v) if k in hidden else _text(name, v)
                     for k, v in fields.items()
                 }
+            case "foreign":
+                told = cast("Mapping[str, str]", value).items()
+                found |= {
+                    f"{foreign.BASE}{k}": v if v != k else f"{k}{foreign.UNKNOWN}" for k, v in told
+                }
+            case "secret":
+                contents = cast("Mapping[str, str]", value).items()
+                found |= {f"{_SECRET}{k}": _hint(v) for k, v in contents}
             case _ if value:
                 found[named.get(name, name)] = _text(name, value)
             case _:
@@ -111,7 +122,7 @@ def compared(
 ) -> tuple[Part, ...]:
     """The parts, each with its former value; parts that are gone have an empty one."""
     if before is None:
-        return tuple(Part(name, value) for name, value in now.items())
+        return tuple(Part(name, _shown(name, value)) for name, value in now.items())
     names = dict.fromkeys((*now, *before))
     return tuple(_compared(n, now.get(n, ""), before.get(n), past) for n in names)
 
@@ -137,7 +148,18 @@ def _compared(name: str, value: str, before: str | None, past: Past) -> Part:
     detail = _files(before or "", value, past) if changed and name == FILES else ""
     if changed and name.startswith("build arg "):
         detail = f"{before or '(none)'} → {value or '(none)'}"
-    return Part(name, value, before, changed, detail)
+    known = None if before is None else _shown(name, before)
+    return Part(name, _shown(name, value), known, changed, detail)
+
+
+def _shown(name: str, value: str) -> str:
+    """Of a secret nobody is told more than that it is there."""
+    return HIDDEN if name.startswith(_SECRET) and value not in {"", keys.MISSING} else value
+
+
+def _hint(secret: str) -> str:
+    """What is remembered of a secret's digest: enough to see a change, too little to find it."""
+    return secret if secret == keys.MISSING else secret[:_HINT]
 
 
 def _files(before: str, now: str, past: Past) -> str:

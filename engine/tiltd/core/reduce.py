@@ -414,6 +414,7 @@ def _inputs_read(s: State, event: events.InputsRead) -> State:
         s,
         event.image,
         inputs=event.digest,
+        grounds=known.grounds if event.grounds is None else event.grounds,
         inputs_generation=event.generation,
         moves=known.moves + 1 if event.moved else known.moves,
     )

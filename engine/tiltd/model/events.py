@@ -7,7 +7,15 @@ from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.health import Assessment
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
-from tiltd.model.observed import ClusterInfo, KubeContext, Scope, ServeStatus, ServiceContainer, Uid
+from tiltd.model.observed import (
+    ClusterInfo,
+    Grounds,
+    KubeContext,
+    Scope,
+    ServeStatus,
+    ServiceContainer,
+    Uid,
+)
 from tiltd.model.problems import Problem
 from tiltd.model.state import AttemptOutcome, ImageReady, Outcome, SessionSpec
 from tiltd.model.stock import Entry
@@ -100,6 +108,7 @@ class InputsRead:
     """The files of an image's build were digested.
 
     Args:
+        grounds: what else its key covers; `None`: as before.
         moved: they changed while the image was being built, so what was built is of no use.
     """
 
@@ -107,6 +116,7 @@ class InputsRead:
     generation: int
     digest: str
     moved: bool = False
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True)

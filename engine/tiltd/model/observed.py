@@ -30,6 +30,21 @@ class KubeContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a build depends on that is no part of its project, as it was found.
+
+    Args:
+        bases: the digests of images that others make, by reference; `None`: nobody could tell.
+        platform: what the builder builds for where the Tiltfile names nothing.
+        secrets: digests of the contents of secrets, by id; `None`: it can't be read.
+    """
+
+    bases: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    platform: str = ""
+    secrets: Mapping[str, str | None] = field(default_factory=dict[str, str | None], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterInfo:
     """A cluster that answers.
 

@@ -16,6 +16,7 @@ from tiltd.model.health import Assessment, Memory
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
 from tiltd.model.observed import (
     ClusterInfo,
+    Grounds,
     KubeContext,
     Live,
     Scope,
@@ -203,12 +204,14 @@ class ImageState:
     Args:
         generation: counts changes to its files.
         inputs: digest of its files at `inputs_generation`.
+        grounds: what else its key covers, as it was then.
         due: its files have changed, but only a trigger updates those who need it.
         moves: how many builds in a row were for nothing, because its files changed meanwhile.
     """
 
     generation: int = 1
     inputs: str = ""
+    grounds: Grounds = field(default_factory=Grounds)
     inputs_generation: int = 0
     due: bool = False
     moves: int = 0

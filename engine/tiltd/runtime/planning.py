@@ -6,30 +6,31 @@ is independent runs side by side: the cluster is found and listed while files ar
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tiltd.core import follow, live, naming, plan, reduce, stock
+from tiltd.core import follow, foreign, live, naming, plan, reduce, stock
 from tiltd.core import graph as graphs
-from tiltd.core.parts import Past
+from tiltd.core.parts import Past, Used
 from tiltd.core.reconcile import sources
 from tiltd.model import events
 from tiltd.model.actions import EnsureImage
 from tiltd.model.desired import Image, Manifest, Project
 from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, image_node
+from tiltd.model.observed import Grounds
 from tiltd.model.state import ImageReady, SessionSpec, State
 from tiltd.model.trial import Trial
 from tiltd.ports import Cluster, Loaded, Log, PermanentError, TransientError
-from tiltd.runtime import loading, pruning
+from tiltd.runtime import loading, pruning, reading
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.memory import Memory
 from tiltd.runtime.worker import Calls, Outside
 
 _TRIALS = 40
 _FINDS = 8
+_READS = 8
 _SECONDS = 30.0
 
 T = TypeVar("T")
@@ -92,7 +93,8 @@ class Planner:
         read = events.TiltfileLoaded(loaded.project, graph, loaded.kube_context, 1)
         s = reduce.reduce(s, read)
         if offline:
-            s = await self._with_inputs(s, outside)
+            past = await self._pool.run(self._memory.past, s)
+            s = await self._with_inputs(s, outside, spec, log, past)
             looks = plan.Looks(past=await self._past(s, outside))
             return Drawn(s, await self._pool.run(plan.plan, s, looks))
         cluster = outside.clusters(s.label) if sources.needed(s) else None
@@ -110,11 +112,12 @@ class Planner:
     async def _looked(
         self, s: State, outside: Outside, cluster: Cluster | None, spec: SessionSpec, log: Log
     ) -> Drawn:
-        with _unwrapped():
+        with reading.unwrapped():
             async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._with_inputs(s, outside), name="inputs")
+                inputs = self._with_inputs(s, outside, spec, log)
+                reading_all = group.create_task(inputs, name="inputs")
                 looking = group.create_task(_found(s, cluster, spec), name="look")
-        s = reading.result()
+        s = reading_all.result()
         for event in looking.result():
             s = reduce.reduce(s, event)
         images = await self._find(s, outside, spec, log)
@@ -126,12 +129,26 @@ class Planner:
         looks = plan.Looks(images, trials, gone, await self._past(s, outside))
         return Drawn(s, await self._pool.run(plan.plan, s, looks))
 
-    async def _with_inputs(self, s: State, outside: Outside) -> State:
-        """All inputs of all images, also of those that take no part: they have keys, too."""
+    async def _with_inputs(
+        self, s: State, outside: Outside, spec: SessionSpec, log: Log, past: Past | None = None
+    ) -> State:
+        """All inputs of all images, also of those that take no part: they have keys, too.
+
+        With a past, what engine and registries would say is taken from there.
+        """
+
+        def known(image: Image) -> Grounds | None:
+            if past is None:
+                return None
+            used = past.nodes.get(image_node(image.name), Used("", {}))
+            return foreign.remembered(image, used.parts, spec.env)
+
         images = tuple(s.graph.images.values())
-        digests = await _each(images, lambda i: outside.inputs.digest(i.build), 4)
-        for image, digest in zip(images, digests, strict=True):
-            s = reduce.reduce(s, events.InputsRead(image.name, 1, digest))
+        found = await _each(
+            images, lambda i: reading.read(outside, i, 1, spec, log, known(i)), _READS
+        )
+        for event in found:
+            s = reduce.reduce(s, event)
         return s
 
     async def _find(
@@ -205,16 +222,7 @@ async def _each(
         async with limit:
             return await do(item)
 
-    with _unwrapped():
+    with reading.unwrapped():
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item), name="look") for item in items]
     return [task.result() for task in tasks]
-
-
-@contextmanager
-def _unwrapped() -> Generator[None]:
-    """One error is enough for people."""
-    try:
-        yield
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors

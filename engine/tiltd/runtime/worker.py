@@ -51,7 +51,7 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying, loading, moving, pruning
+from tiltd.runtime import deploying, loading, moving, pruning, reading
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -231,8 +231,9 @@ class Worker:
         return (events.Looked(action.scopes, ours),)
 
     async def _read(self, action: ReadInputs) -> tuple[events.Event, ...]:
-        digest = await self._outside.inputs.digest(action.image.build)
-        return (events.InputsRead(action.image.name, action.generation, digest),)
+        log = self._image_log(action.image.name)
+        generation = action.generation
+        return (await reading.read(self._outside, action.image, generation, self._spec, log),)
 
     async def _ensure(self, action: EnsureImage, phase: Phase) -> tuple[events.Event, ...]:
         name = action.image.name

@@ -25,13 +25,16 @@ from tiltd.adapters.images import (
     engine,
     events,
     failures,
+    grounds,
+    heard,
     pushing,
     registry,
 )
 from tiltd.adapters.images import endpoint as endpoints
 from tiltd.core import dockerfile, reference, reuse
 from tiltd.model.actions import EnsureImage, ImageRefs
-from tiltd.model.desired import CustomBuild, DockerBuild
+from tiltd.model.desired import CustomBuild, DockerBuild, Image
+from tiltd.model.observed import Grounds
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Cache, ImageReady, SessionSpec
 from tiltd.runtime import threads
@@ -49,12 +52,17 @@ class DockerImages:
     Args:
         processes: runs the docker command line, and the commands of `custom_build`.
         push_patience: how long a push goes on trying, in seconds.
+        state: the user's state folder, if there is one.
     """
 
     def __init__(
-        self, processes: ports.Processes, *, push_patience: float = pushing.PATIENCE
+        self,
+        processes: ports.Processes,
+        *,
+        push_patience: float = pushing.PATIENCE,
+        state: Path | None = None,
     ) -> None:
-        self._tools = _Tools(processes, push_patience)
+        self._tools = _Tools(processes, push_patience, state)
 
     async def ensure(
         self,
@@ -67,6 +75,15 @@ class DockerImages:
         """Find the image, or build and push it. See `ports.Images`."""
         config = dockerconfig.read(spec.env)
         return await _Ensuring(self._tools, action, spec, config, log, phase, check).run()
+
+    async def grounds(self, image: Image, spec: SessionSpec, log: ports.Log) -> Grounds:
+        """What the key covers of engine and registries. See `ports.Images`."""
+        config = dockerconfig.read(spec.env)
+        try:
+            docker = self._tools.engine(spec.env, config)
+        except ports.PermanentError:
+            docker = None  # an image that the registry has needs none
+        return await self._tools.asker.find(image, spec, docker, config, log)
 
     async def find(
         self, action: EnsureImage, spec: SessionSpec, log: ports.Log
@@ -83,10 +100,12 @@ class DockerImages:
 class _Tools:
     """What all images share."""
 
-    def __init__(self, processes: ports.Processes, patience: float) -> None:
+    def __init__(self, processes: ports.Processes, patience: float, state: Path | None) -> None:
         self.processes, self.patience = processes, patience
         self.pool = threads.Pool("docker", _SHORT_CALLS)
         self.credentials = credentials.Credentials()
+        last = heard.Heard(state and state / "bases.json", self.pool)
+        self.asker = grounds.Asker(self.credentials, last)
         self._engines: dict[endpoints.Endpoint, engine.Engine] = {}
         self._buildx: dict[tuple[str | None, ...], bool] = {}
         self._buildx_lock = asyncio.Lock()

@@ -10,12 +10,17 @@ Event = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EngineImage:
-    """An image in the engine's store."""
+    """An image in the engine's store.
+
+    Args:
+        digests: `REPOSITORY@DIGEST` of each registry that it came from or went to.
+    """
 
     id: str
     system: str
     architecture: str
     variant: str
+    digests: tuple[str, ...] = ()
 
 
 class EngineError(Exception):
@@ -30,6 +35,22 @@ class EngineError(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
+
+
+def image(found: Mapping[str, Any]) -> EngineImage:
+    """What the engine says of an image (Engine API, `/images/{name}/json`)."""
+    return EngineImage(
+        str(found["Id"]),
+        str(found.get("Os", "")),
+        str(found.get("Architecture", "")),
+        str(found.get("Variant", "")),
+        tuple(map(str, found.get("RepoDigests") or ())),
+    )
+
+
+def platform(found: Mapping[str, Any]) -> str:
+    """What the engine itself runs on, as `linux/amd64` (Engine API, `/version`)."""
+    return f"{found['Os']}/{found['Arch']}"
 
 
 def error(event: Event) -> str:

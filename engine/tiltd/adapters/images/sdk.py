@@ -43,12 +43,11 @@ class Engine:
             if error.status == requests.codes.not_found:
                 return None
             raise
-        return events.EngineImage(
-            str(found["Id"]),
-            str(found.get("Os", "")),
-            str(found.get("Architecture", "")),
-            str(found.get("Variant", "")),
-        )
+        return events.image(found)
+
+    def platform(self) -> str:
+        """What the engine runs on."""
+        return events.platform(self._call(lambda client: client.version()))
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name."""

@@ -51,6 +51,7 @@ async def request(
     body: bytes = b"",
     verify: bool = True,
     seconds: float = 5,
+    socket: str = "",
 ) -> Reply:
     """Ask once, without following redirects.
 
@@ -62,6 +63,7 @@ async def request(
         body: of a POST.
         verify: whether the server must prove who it is.
         seconds: limit for all of it.
+        socket: path of the server's socket on this machine, if it has one.
 
     Raises:
         WebError: no connection, no TLS, no HTTP, or no time left.
@@ -69,7 +71,7 @@ async def request(
     parts = urllib.parse.urlsplit(url)
     try:
         async with asyncio.timeout(seconds):
-            return await _exchange(method, parts, env, headers, body, verify=verify)
+            return await _exchange(method, parts, env, headers, body, verify=verify, socket=socket)
     except TimeoutError as error:
         raise SilentServerError(f"{parts.netloc} did not answer within {seconds:g} s") from error
     except ssl.SSLError as error:
@@ -99,8 +101,12 @@ async def _exchange(
     body: bytes,
     *,
     verify: bool,
+    socket: str,
 ) -> Reply:
-    reader, writer = await _connect(parts, env, verify=verify)
+    if socket:
+        reader, writer = await asyncio.open_unix_connection(socket, limit=_HEADER_LIMIT)
+    else:
+        reader, writer = await _connect(parts, env, verify=verify)
     try:
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         sent = {"Host": parts.netloc, "User-Agent": "tiltd", "Connection": "close", **headers}
