@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest --durations=10
 WITH_CLUSTER = $(REAL) up >/dev/null && eval "$$($(REAL) env)" &&
 
 .PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx compose \
-	real-cluster real-cluster-down bench example clean
+	real-cluster real-cluster-down bench try example clean
 
 setup: ## The virtual environment, from constraints.txt
 	PYTHON=$(PYTHON) tools/setup.sh
@@ -32,7 +32,7 @@ test: setup ## Without a cluster; what needs Docker is skipped where there is no
 	$(PYTEST) -m "not cluster" -n 2 --dist worksteal
 
 test-cluster: setup base-images ## Only what needs a cluster
-	$(WITH_CLUSTER) $(PYTEST) -m cluster
+	$(WITH_CLUSTER) $(PYTEST) -m cluster -n 2 --dist loadgroup
 
 test-all: setup base-images
 	$(WITH_CLUSTER) $(PYTEST)
@@ -58,6 +58,9 @@ real-cluster-down: ## End what `engine` and `real-cluster` started
 bench: setup base-images ## Medians as JSON; on an otherwise idle machine
 	$(WITH_CLUSTER) for file in bench/bench_*.py; do \
 		$(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
+
+try: ## The example app, on an embedded cluster; needs nothing but Python, and ends what it starts
+	PYTHON=$(PYTHON) ./try.sh
 
 example: setup base-images ## The example app, on the real cluster; ends with its verdict
 	$(WITH_CLUSTER) $(BIN)/tilt-client ci -f examples/shop/Tiltfile

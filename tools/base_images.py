@@ -15,6 +15,7 @@ Run as `python3 -m tools.base_images`, with the engine and the registry up (`mak
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tools import image_archive
@@ -32,7 +33,7 @@ _WEIGHT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info
 
 def busybox_archive(path: Path, ref: str = settings.BUSYBOX_IMAGE) -> None:
     """Write the archive of a busybox image: about 2 MB, a shell, httpd, wget, nc, nslookup …"""
-    packages.ensure(packages.IMAGES)
+    packages.ensure(packages.BUSYBOX)
     busybox = Path("/bin/busybox")
     applets = process.run(busybox, "--list").split()
     layer = image_archive.layer(
@@ -47,7 +48,7 @@ def busybox_archive(path: Path, ref: str = settings.BUSYBOX_IMAGE) -> None:
 
 def python_archive(path: Path) -> None:
     """Write the archive of a Python image: debootstrap's minimal Debian and Python, slimmed."""
-    packages.ensure(packages.IMAGES)
+    packages.ensure(packages.DEBOOTSTRAP)
     with tempfile.TemporaryDirectory(prefix="tiltd-debootstrap-") as folder:
         root = Path(folder) / "root"
         # python3 and not python3-minimal: the latter's standard library lacks http.server.
@@ -70,28 +71,49 @@ def python_archive(path: Path) -> None:
         image_archive.write(path, image, tar.read_bytes())
 
 
+_MADE_BY: Mapping[str, Callable[[Path], None]] = {
+    settings.BUSYBOX_IMAGE: busybox_archive,
+    settings.PYTHON_IMAGE: python_archive,
+}
+
+
+def archive(folders: settings.Folders, ref: str) -> Path:
+    """The archive of an image, made unless it is in the cache.
+
+    Raises:
+        console.Failure: it can't be made.
+    """
+    folders.cache.mkdir(parents=True, exist_ok=True)
+    path = folders.cache / f"{ref.replace('/', '_').replace(':', '_')}.tar"
+    if not path.exists():
+        with (
+            console.step(f"make {ref}"),
+            tempfile.TemporaryDirectory(dir=folders.cache) as unfinished,
+        ):
+            half = Path(unfinished) / "image.tar"
+            _MADE_BY[ref](half)
+            half.rename(path)
+    return path
+
+
+def load(folders: settings.Folders, ref: str) -> None:
+    """Have an image in the engine.
+
+    Raises:
+        console.Failure: there is no engine, or the image can't be made.
+    """
+    if not process.succeeds("docker", "image", "inspect", ref):
+        process.run("docker", "load", "--input", archive(folders, ref))
+
+
 def ensure(folders: settings.Folders) -> None:
     """Have both images in the engine and in the registry.
 
     Raises:
         console.Failure: there is no engine or registry, or an image can't be made.
     """
-    folders.cache.mkdir(parents=True, exist_ok=True)
-    for ref, make in (
-        (settings.BUSYBOX_IMAGE, busybox_archive),
-        (settings.PYTHON_IMAGE, python_archive),
-    ):
-        if not process.succeeds("docker", "image", "inspect", ref):
-            archive = folders.cache / f"{ref.replace('/', '_').replace(':', '_')}.tar"
-            if not archive.exists():
-                with (
-                    console.step(f"make {ref}"),
-                    tempfile.TemporaryDirectory(dir=folders.cache) as unfinished,
-                ):
-                    half = Path(unfinished) / "image.tar"
-                    make(half)
-                    half.rename(archive)
-            process.run("docker", "load", "--input", archive)
+    for ref in _MADE_BY:
+        load(folders, ref)
         if not registry.has(ref):
             process.run("docker", "push", ref)
         console.say(f"{ref}: in the engine and in the registry")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `make test` and `make lint` need on a fresh machine: the virtual environment .venv with
 # exactly what constraints.txt pins, and the project itself in editable form.
+# With --runtime only what the programs need; without the hashes, which pip checks for all or none.
 # An environment that is there is completed, never made anew. PYTHON names the interpreter (3.11+).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,9 +16,11 @@ if [ -z "$python" ]; then
   exit 1
 fi
 
+[ $# = 0 ] || [ "$*" = --runtime ] || { echo "usage: $0 [--runtime]" >&2; exit 2; }
+runtime=${1-}
 missing=()
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
-command -v node >/dev/null || missing+=(nodejs) # pyright runs on it
+[ -n "$runtime" ] || command -v node >/dev/null || missing+=(nodejs) # pyright runs on it
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "error: missing: ${missing[*]} (names of Debian packages); install them" >&2
@@ -32,7 +35,18 @@ pins=$(cat constraints.txt pyproject.toml | sha256sum)
 if [ "$(cat .venv/.installed 2>/dev/null)" = "$pins" ]; then
   exit 0
 fi
+if [ -n "$runtime" ] && [ "$(cat .venv/.runtime 2>/dev/null)" = "$pins" ]; then
+  exit 0
+fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --require-hashes -r constraints.txt
+if [ -n "$runtime" ]; then
+  .venv/bin/python -m pip install --quiet -c <(sed '/--hash=/d; s/ *\\$//' constraints.txt) -r <(
+    "$python" -c 'import tomllib
+given = tomllib.load(open("pyproject.toml", "rb"))
+print(*given["project"]["dependencies"], *given["build-system"]["requires"], "editables", sep="\n")'
+  )
+else
+  .venv/bin/python -m pip install --quiet --require-hashes -r constraints.txt
+fi
 .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
-echo "$pins" > .venv/.installed
+if [ -n "$runtime" ]; then echo "$pins" > .venv/.runtime; else echo "$pins" > .venv/.installed; fi

@@ -106,7 +106,7 @@ def kubectl(folders: settings.Folders) -> str:
 
 def pause_archive(folders: settings.Folders) -> Path:
     """The archive of the image that holds a pod's namespaces open: a busybox that sleeps."""
-    packages.ensure(packages.IMAGES)
+    packages.ensure(packages.BUSYBOX)
     archive = folders.cache / "pause.tar"
     if not archive.exists():
         # Sleep's longest number: Debian's busybox knows no `infinity`.

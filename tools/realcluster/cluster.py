@@ -35,7 +35,7 @@ _STOP_ORDER = (
     *(node.KUBELET, node.PROXY, control_plane.SCHEDULER, control_plane.CONTROLLERS),
     *(control_plane.RELAY, control_plane.APISERVER, control_plane.ETCD, node.CONTAINERD),
 )
-_KEPT = ("logs", "pids", "registry", "registry.yml")
+_KEPT = ("logs", "pids", "registry", "registry.yml", "engine-by-systemd")
 """What of the state folder is not the cluster's but the engine's and the registry's."""
 _GRACE = 2.0
 """Seconds for a server to end by itself; short, because the data of all of them goes anyway."""
@@ -104,7 +104,7 @@ def down(folders: settings.Folders) -> None:
     """End the cluster, then the registry and the engine if they were started here."""
     remove(folders)
     process.stop(folders, registry.NAME)
-    process.stop(folders, engine.NAME)
+    engine.stop(folders)
     shutil.rmtree(folders.state, ignore_errors=True)
 
 

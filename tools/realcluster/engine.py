@@ -1,11 +1,20 @@
-"""The Docker Engine: the one that answers, or Debian's, started by hand (no systemd needed)."""
+"""The Docker Engine: the one that answers, or Debian's; by systemd, or by hand where there is none.
+
+Where systemd is, the package has it start the Engine, maybe already while it is installed. A file
+among those of the processes tells that it was not there before.
+"""
 
 import os
+import time
 from pathlib import Path
 
 from tools.realcluster import binaries, console, packages, process, settings
 
 NAME = "dockerd"
+_BY_SYSTEMD = "engine-by-systemd"
+_SYSTEMD = Path("/run/systemd/system")
+"""There if and only if systemd runs this machine: sd_booted(3)."""
+_PATIENCE, _AGAIN = 30.0, 0.1
 
 
 def there() -> bool:
@@ -19,7 +28,7 @@ def answers() -> bool:
 
 
 def ensure(folders: settings.Folders) -> None:
-    """Have an engine: leave one that answers alone, otherwise start `dockerd`.
+    """Have an engine: leave one that answers alone, otherwise start Debian's.
 
     Raises:
         console.Failure: DOCKER_HOST names an engine elsewhere that doesn't answer, or it can't
@@ -33,10 +42,44 @@ def ensure(folders: settings.Folders) -> None:
             "to have one started here."
         )
     packages.ensure(packages.ENGINE)
+    if not packages.there("docker"):
+        packages.install("docker-cli")  # since Debian 13 a package of its own
+    if _SYSTEMD.is_dir():
+        _by_systemd(folders)
+        return
     process.ensure(
         folders,
         process.Service(NAME, [packages.find("dockerd") or "dockerd"], ready=answers),
     )
+
+
+def started(folders: settings.Folders) -> bool:
+    """Whether `ensure` has started the engine that runs now."""
+    return bool(process.running(folders, NAME)) or (folders.state / _BY_SYSTEMD).exists()
+
+
+def stop(folders: settings.Folders) -> None:
+    """End the engine if `ensure` has started it; images and volumes stay on its disk."""
+    process.stop(folders, NAME)
+    mark = folders.state / _BY_SYSTEMD
+    if mark.exists():
+        console.say("stop docker.service")
+        process.run("systemctl", "stop", "docker.socket", "docker.service")
+        mark.unlink()
+
+
+def _by_systemd(folders: settings.Folders) -> None:
+    (folders.state / _BY_SYSTEMD).touch()
+    console.say("start docker.service")
+    process.run("systemctl", "start", "docker.service")
+    deadline = time.monotonic() + _PATIENCE
+    while not answers():
+        if time.monotonic() > deadline:
+            raise console.Failure(
+                f"docker.service has been started, and no engine answers after {_PATIENCE:.0f} s: "
+                "`journalctl -u docker` may tell why."
+            )
+        time.sleep(_AGAIN)
 
 
 def ensure_plugin(folders: settings.Folders, module: binaries.Module) -> None:

@@ -22,7 +22,8 @@ NODE: Mapping[str, str] = {
     "mount": "mount",
     "openssl": "openssl",
 }
-IMAGES: Mapping[str, str] = {"debootstrap": "debootstrap", "/bin/busybox": "busybox-static"}
+BUSYBOX: Mapping[str, str] = {"/bin/busybox": "busybox-static"}
+DEBOOTSTRAP: Mapping[str, str] = {"debootstrap": "debootstrap"}
 
 
 def ensure(programs: Mapping[str, str]) -> None:
@@ -50,7 +51,9 @@ def install(*names: str) -> None:
     """Install Debian packages; the list of packages is fetched only if it is missing or old."""
     with console.step(f"apt-get install {' '.join(names)}"):
         env = {"DEBIAN_FRONTEND": "noninteractive"}
-        command = ("apt-get", "install", "-y", "--no-install-recommends", *names)
+        # A fresh machine may be busy with its own upgrades.
+        patient = ("-o", "DPkg::Lock::Timeout=120")
+        command = ("apt-get", "install", "-y", "--no-install-recommends", *patient, *names)
         try:
             process.run(*command, env=env)
         except console.Failure:
