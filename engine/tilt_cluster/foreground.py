@@ -2,15 +2,13 @@
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tilt_cluster import cluster
+from tilt_cluster import cluster, homes
 
 
 def main(arguments: Sequence[str], verbs: Sequence[str]) -> int:
@@ -32,39 +30,57 @@ def main(arguments: Sequence[str], verbs: Sequence[str]) -> int:
         type=Path,
         metavar="DIR",
         help="keep objects, keys and the kubeconfig here, so that a restart finds them "
-        "(without it everything is in a temporary folder and goes at the end)",
+        "(without it everything goes at the end, or after a kill at the next start)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (a free one)")
     parser.add_argument("--no-controllers", action="store_true", help="nothing acts on objects")
     parser.add_argument("--no-node", action="store_true", help="pods are stored, not run")
     given = parser.parse_args(arguments)
-    with contextlib.ExitStack() as stack:
-        folder: Path | None = given.data
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tilt-cluster-")))
-        settings = cluster.Settings(
-            name=given.name,
-            folder=folder.absolute(),
-            port=given.port,
-            keep=given.data is not None,
-            controllers=not given.no_controllers,
-            node=not given.no_node,
-        )
-        try:
-            asyncio.run(_run(settings, started))
-        except OSError as error:
-            sys.stderr.write(f"tilt-cluster: {error}\n")
-            return 1
+    try:
+        here = _place(given)
+        with homes.claimed(here) as has_remains:
+            asyncio.run(_run(given, here, started, has_remains=has_remains))
+    except (homes.TakenError, homes.LeftError, ValueError, OSError) as error:
+        sys.stderr.write(f"tilt-cluster: {error}\n")
+        return 1
     return 0
 
 
-async def _run(settings: cluster.Settings, started: float) -> None:
+def _place(given: argparse.Namespace) -> homes.Home:
+    """Where its files are: what keeps nothing and has a node needs its name for itself."""
+    if given.data is not None:
+        homes.home(given.name)
+        return homes.Home(given.name, given.data.absolute())
+    return homes.scratch(given.name) if given.no_node else homes.home(given.name)
+
+
+async def _run(
+    given: argparse.Namespace, here: homes.Home, started: float, *, has_remains: bool
+) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    async with cluster.run(settings) as running:
-        for line in cluster.lines(settings, running, started):
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-        await ended.wait()
+    keeps = given.data is not None
+    await homes.sweep()
+    if has_remains and not keeps:
+        await homes.empty(here)
+    settings = cluster.Settings(
+        name=given.name,
+        folder=here.folder,
+        port=given.port,
+        keep=keeps,
+        controllers=not given.no_controllers,
+        node=not given.no_node,
+    )
+    try:
+        async with cluster.run(settings) as running:
+            for line in cluster.lines(settings, running, started):
+                sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            await ended.wait()
+    finally:
+        if given.no_node and not keeps:
+            homes.discard(here)
+        elif not keeps:
+            await homes.clear(here)

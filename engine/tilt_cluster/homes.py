@@ -7,12 +7,16 @@ process id stands in there.  The kernel lets go of the lock however the process 
 whose lock is free is what a killed cluster has left behind, and whoever takes the lock may clear it
 away.  The folder goes with its lock inside: who has locked a file that is no longer the one of that
 name has locked nothing, and tries again.
+
+A cluster without a node makes nothing outside of its folder, so its name need not be its own: it
+has a folder among the temporary files, with a lock of the same meaning.
 """
 
 import contextlib
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +27,7 @@ from tilt_cluster import engine, names, removal
 LONGEST = 40
 _AGAIN, _PATIENCE = 0.05, 10.0
 _STAYS = frozenset({"lock", "log"})
+_SCRATCH = "tilt-cluster-"
 
 
 class TakenError(Exception):
@@ -138,6 +143,36 @@ async def sweep() -> None:
                 os.close(handle)
 
 
+def scratch(name: str) -> Home:
+    """A fresh folder for a cluster without a node; those of killed ones are removed.
+
+    Raises:
+        ValueError: no cluster can be called so.
+        OSError: there is no room for temporary files.
+    """
+    home(name)
+    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*")):
+        with contextlib.suppress(OSError, LeftError):  # another user's, or gone by now
+            dead = Home(name, folder)
+            if folder.stat().st_uid != os.getuid() or (handle := _lock(dead, make=False)) is None:
+                continue
+            try:
+                _delete(folder)
+            finally:
+                os.close(handle)
+    return Home(name, Path(tempfile.mkdtemp(prefix=_SCRATCH)))
+
+
+def discard(here: Home) -> None:
+    """Remove the folder of a cluster that has made nothing outside of it.
+
+    Raises:
+        LeftError: something stays.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _delete(here.folder)
+
+
 async def clear(here: Home) -> int:
     """Remove a cluster that doesn't run, from the Engine and from the disk; how many containers.
 
@@ -145,8 +180,7 @@ async def clear(here: Home) -> int:
         LeftError: something stays.
     """
     count = await empty(here)
-    with contextlib.suppress(FileNotFoundError):
-        _delete(here.folder)
+    discard(here)
     return count
 
 

@@ -220,3 +220,45 @@ def _listed(docker: str, *words: str) -> list[str]:
     label = f"label={engine.CLUSTER_LABEL}={name}"
     asked = [docker, *command, "--quiet", "--filter", label]
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_the_next_start_removes_the_files_of_a_killed_one_in_the_foreground(
+    clusters: Clusters, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    clusters.env["TMPDIR"] = str(temporary)
+    (temporary / "tilt-cluster-other").mkdir()  # not made by a cluster: it has no lock
+
+    for flags, folder in ((["--no-node"], temporary), ([], clusters.root)):
+        for killed in (True, False):
+            with clusters.popen(*flags, "--name", "one") as process:
+                assert process.stdout
+                assert 'cluster "one" answers' in next(process.stdout)
+                made = [one for one in folder.iterdir() if one.name != "tilt-cluster-other"]
+                assert len(made) == 1, "what was there of a killed one is gone"
+                if killed:
+                    process.kill()
+                else:
+                    process.terminate()
+                process.wait(PATIENCE)
+            assert made[0].exists() is killed
+    assert clusters.folders == []
+    assert [one.name for one in temporary.iterdir()] == ["tilt-cluster-other"]
+
+
+def test_a_cluster_in_the_foreground_has_its_name_and_its_data_for_itself(
+    clusters: Clusters, tmp_path: Path
+) -> None:
+    data = ("--no-node", "--data", str(tmp_path / "data"))
+    ways: tuple[tuple[str, ...], ...] = ((), data)
+    for flags in ways:
+        with clusters.popen(*flags, "--name", "one") as first:
+            assert first.stdout
+            next(first.stdout)
+            code, said = clusters.do(*flags, "--name", "one")
+            assert code == 1
+            assert said == (f"tilt-cluster: the cluster one runs already (process {first.pid})\n")
+            first.terminate()
+            assert first.wait(PATIENCE) == 0
+    assert clusters.folders == []
