@@ -1,6 +1,7 @@
 """Objects that are no longer in the Tiltfile go; nothing else does."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.builders import project as build
@@ -104,6 +105,61 @@ async def test_another_project_with_the_same_label_is_left_alone() -> None:
         await healthy(engine, app("x"))
         await healthy(engine, app("a", "b"))
         assert names(engine) == {"a", "b", "x"}
+
+
+async def test_projects_of_one_name_that_share_half_of_their_objects_leave_each_other_alone(
+    tmp_path: Path,
+) -> None:
+    def at(folder: str) -> str:
+        return str(tmp_path / folder / "shop" / "Tiltfile")
+
+    async with world() as engine:
+        await healthy(engine, app("a", "b", "both", "too"), tiltfile=at("one"))
+        await healthy(engine, app("both", "too", "x", "y"), tiltfile=at("other"))
+        assert names(engine) == {"a", "b", "both", "too", "x", "y"}
+        await healthy(engine, app("a", "too"), tiltfile=at("one"))
+        assert names(engine) == {"a", "both", "too", "x", "y"}
+        said = "ConfigMap/both: no longer in the Tiltfile; it stays: another project of this name"
+        assert engine.text().count(said) == 1
+        await healthy(engine, app("a", "too"), tiltfile=at("one"))
+        assert engine.text().count(said) == 1
+        await healthy(engine, app("too", "x"), tiltfile=at("other"))
+        assert names(engine) == {"a", "too", "x"}
+
+
+async def test_a_clone_of_the_repository_is_the_same_project(tmp_path: Path) -> None:
+    def clone(folder: str, url: str) -> str:
+        config = tmp_path / folder / ".git" / "config"
+        config.parent.mkdir(parents=True)
+        config.write_text(f'[core]\n\tbare = false\n[remote "origin"]\n\turl = {url}\n')
+        return str(tmp_path / folder / "shop" / "Tiltfile")
+
+    here = clone("here", "git@example.com:me/shop.git")
+    there = clone("there", "https://token@example.com/me/shop")
+    fork = clone("fork", "https://example.com/you/shop")
+    async with world() as engine:
+        await healthy(engine, app("a", "b"), tiltfile=here)
+        await healthy(engine, app("a", "b", "c"), tiltfile=there)
+        await healthy(engine, app("a", "b"), tiltfile=fork)
+        assert names(engine) == {"a", "b", "c"}
+        await healthy(engine, app("a", "b"), tiltfile=here)
+        assert names(engine) == {"a", "b"}
+
+
+async def test_a_list_from_elsewhere_is_taken_over_only_where_most_is_the_same() -> None:
+    async with world() as engine:
+        await healthy(engine, app("a", "b", "c", "d"))
+        (text,) = engine.cluster.stocks.values()
+        engine.cluster.stocks = {"at-otherone-folder00.1": text}
+        await healthy(engine, app("a", "b"))
+        assert names(engine) == {"a", "b", "c", "d"}
+        assert len(engine.cluster.stocks) == 2
+        engine.cluster.stocks = {"at-otherone-folder00.1": text}
+        await healthy(engine, app("a", "b", "c"))
+        assert names(engine) == {"a", "b", "c"}
+        (name,) = engine.cluster.stocks
+        assert not name.startswith("at-otherone")
+        assert "was kept from another machine or folder; it is taken over" in engine.text()
 
 
 async def test_a_definition_stays_while_there_are_objects_of_its_kind() -> None:

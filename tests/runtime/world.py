@@ -115,6 +115,7 @@ class World:
         no_heal: bool = False,
         cache: Cache = Cache.WRITE,
         rebuild: tuple[str, ...] = (),
+        tiltfile: str = "/src/shop/Tiltfile",
         **limits: float,
     ) -> None:
         """Start a session on `project`."""
@@ -124,7 +125,7 @@ class World:
         spec = SessionSpec(
             SessionId(f"s{self._number}"),
             mode,
-            "/src/shop/Tiltfile",
+            tiltfile,
             env={"HOME": "/nowhere"},
             limits=LimitOverrides(**limits),  # type: ignore[arg-type]
             keep_going=keep_going,

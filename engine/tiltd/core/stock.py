@@ -1,12 +1,15 @@
 """The account of what a project has applied, by which objects are found that it no longer has.
 
 A label alone would not do: to find all that carries it, all kinds in all namespaces would have to
-be listed.  So a ConfigMap in the default namespace lists the objects.  A project has no name that
-is the same on every machine and no other project's: folders called `deploy` are many.  Therefore
-the account has a list for each project that shares its label, and a project's own list is the one
-that shares most with what it has now; one that shares nothing is somebody else's, and is left
-alone, and so is one that shares less than half.  Namespaces and definitions don't count, as many
-projects name the same.  What is on another project's list too is never deleted.
+be listed.  So a ConfigMap in the default namespace lists the objects.  Folders called `deploy` are
+many, so the account has a list for each project that shares the label, and the name of a list says
+whose it is: its origin (`runtime.origin`), as far as that can be known, and a random part.
+
+Of the lists of one's own origin it is the one that shares most with what the project has now, and
+at least half of the smaller of the two.  A list that is surely of another origin is never taken.
+Where that can't be told (a machine without the Git repository, say), the two must share more than
+half of the larger one.  Namespaces and definitions don't count, as many projects name the same.
+What is on another list too is never deleted: it is left to that one, and that is told.
 """
 
 import json
@@ -60,21 +63,39 @@ def text(found: Iterable[Entry]) -> str:
     return json.dumps([_row(e) for e in sorted(found)], separators=(",", ":"))
 
 
-def own(lists: Lists, now: Iterable[Entry], namespace: str) -> str | None:
+def own(lists: Lists, now: Iterable[Entry], namespace: str, origin: str = "") -> str | None:
     """The name of the project's own list.
 
     Args:
         lists: of the account.
         now: what the project has.
         namespace: the default one.
+        origin: the project's; empty: not known.
     """
     have = _told(now, namespace)
     found = {name: _told(known, namespace) for name, known in lists.items()}
     shared = {name: len(have & known) for name, known in found.items()}
-    best = max(shared, key=lambda name: (shared[name], name), default=None)
-    if best is None or not shared[best]:
-        return None
-    return best if 2 * shared[best] >= min(len(have), len(found[best])) else None
+    likely = [
+        name
+        for name, known in found.items()
+        if shared[name] and _enough(name, origin, shared[name], len(have), len(known))
+    ]
+    return max(likely, key=lambda n: (_origin(n) == origin, shared[n], n), default=None)
+
+
+def named(origin: str, mark: str) -> str:
+    """The name of a new list.
+
+    Args:
+        origin: of its project.
+        mark: tells it from others of that origin.
+    """
+    return f"{origin}.{mark}" if origin else mark
+
+
+def of(name: str, origin: str) -> bool:
+    """Whether the name of a list says that it is of that origin; an unknown one says nothing."""
+    return not origin or _origin(name) == origin
 
 
 def gone(lists: Lists, name: str | None, now: Iterable[Entry], namespace: str) -> tuple[Entry, ...]:
@@ -85,6 +106,21 @@ def gone(lists: Lists, name: str | None, now: Iterable[Entry], namespace: str) -
             known |= {_identity(entry, namespace) for entry in found}
     own_list = lists.get(name, frozenset[Entry]()) if name is not None else frozenset[Entry]()
     return tuple(sorted(e for e in own_list if _identity(e, namespace) not in known))
+
+
+def shared(
+    lists: Lists, name: str | None, now: Iterable[Entry], namespace: str
+) -> tuple[Entry, ...]:
+    """What the own list has beyond what the project has now, and another list has too."""
+    known = {_identity(entry, namespace) for entry in now}
+    others = {
+        _identity(entry, namespace)
+        for other, found in lists.items()
+        for entry in found
+        if other != name
+    }
+    own_list = lists.get(name, frozenset[Entry]()) if name is not None else frozenset[Entry]()
+    return tuple(sorted(e for e in own_list if _identity(e, namespace) in others - known))
 
 
 def finished(s: State) -> bool:
@@ -149,6 +185,21 @@ def defines(body: JSON) -> Scope | None:
     version = str(versions[0].get("name")) if versions else ""
     kind = str(podspec.section(spec, "names").get("kind"))
     return Scope(str(spec.get("group")), version, kind, "", ours=False)
+
+
+def _origin(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _enough(name: str, origin: str, count: int, have: int, listed: int) -> bool:
+    """Whether a list that shares so many objects with a project may be its own."""
+    theirs = _origin(name)
+    if not theirs or not origin or theirs == origin:
+        return 2 * count >= min(have, listed)
+    place, _, _ = theirs.rpartition("-")  # a repository is known by one number, a folder by two
+    if place == origin.rpartition("-")[0]:
+        return False
+    return 2 * count > max(have, listed)
 
 
 def _told(entries: Iterable[Entry], namespace: str) -> set[tuple[str, str, str, str]]:

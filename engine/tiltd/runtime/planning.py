@@ -23,7 +23,7 @@ from tiltd.model.observed import Grounds
 from tiltd.model.state import ImageReady, SessionSpec, State
 from tiltd.model.trial import Trial
 from tiltd.ports import Cluster, Loaded, Log, PermanentError, TransientError
-from tiltd.runtime import loading, pruning, reading
+from tiltd.runtime import loading, origin, pruning, reading
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.memory import Memory
 from tiltd.runtime.worker import Calls, Outside
@@ -125,7 +125,8 @@ class Planner:
         gone: tuple[plan.Gone, ...] = ()
         if cluster is not None:
             trials = await self._try(s, cluster, images)
-            gone = await _gone(s, cluster, log)
+            where = await self._pool.run(origin.of, spec.tiltfile)
+            gone = await _gone(s, cluster, where, log)
         looks = plan.Looks(images, trials, gone, await self._past(s, outside))
         return Drawn(s, await self._pool.run(plan.plan, s, looks))
 
@@ -195,7 +196,7 @@ async def _found(s: State, cluster: Cluster | None, spec: SessionSpec) -> tuple[
     return events.Connected(info), events.Looked(scopes, ours)
 
 
-async def _gone(s: State, cluster: Cluster, log: Log) -> tuple[plan.Gone, ...]:
+async def _gone(s: State, cluster: Cluster, where: str, log: Log) -> tuple[plan.Gone, ...]:
     """What would be deleted, because it is no longer in the Tiltfile."""
     namespace, now = s.kube_context.namespace, stock.entries(s.graph)
     try:
@@ -203,7 +204,7 @@ async def _gone(s: State, cluster: Cluster, log: Log) -> tuple[plan.Gone, ...]:
     except PermanentError as error:
         log.write(f"what is gone from the Tiltfile can't be told: {error.problem.message}\n")
         return ()
-    lost = stock.gone(lists, stock.own(lists, now, namespace), now, namespace)
+    lost = stock.gone(lists, stock.own(lists, now, namespace, where), now, namespace)
     found = await pruning.there(cluster, lost, namespace)
     bodies = tuple(found.items())
     stays = await _each(

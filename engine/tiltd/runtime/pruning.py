@@ -16,43 +16,67 @@ from tiltd.ports import Cluster, Log, PermanentError, TransientError
 _SECONDS = 120.0
 
 
-async def take(cluster: Cluster, action: TakeStock, namespace: str, log: Log) -> StockTaken:
+async def take(
+    cluster: Cluster, action: TakeStock, namespace: str, origin: str, log: Log
+) -> StockTaken:
     """Read the account, add what is new, and with `prune` delete what is gone.
 
     Args:
         cluster: that of the session.
         action: what to do.
         namespace: the default one.
+        origin: where the project is from.
         log: of the session.
 
     Raises:
         TransientError: the cluster is away.
     """
     try:
-        return await _take(cluster, action, namespace, log)
+        return await _take(cluster, action, namespace, origin, log)
     except PermanentError as error:
         words = f"no account of what is applied can be kept: {error.problem.message}"
         log.write(f"{words}\nwhat goes from the Tiltfile is not deleted\n", level="warn")
         return StockTaken(action.key, (), pruned=True)
 
 
-async def _take(cluster: Cluster, action: TakeStock, namespace: str, log: Log) -> StockTaken:
+async def _take(
+    cluster: Cluster, action: TakeStock, namespace: str, origin: str, log: Log
+) -> StockTaken:
     lists = stock.parse(await cluster.stock())
     now = frozenset(action.entries)
-    name = stock.own(lists, now, namespace)
+    name = stock.own(lists, now, namespace, origin)
     if action.forget:
         if name is not None:
             await cluster.note_stock(name, None)
         return StockTaken(action.key, (), pruned=True)
     lost = stock.gone(lists, name, now, namespace)
+    others = stock.shared(lists, name, now, namespace)
     before = lists.get(name, frozenset[Entry]()) if name is not None else frozenset[Entry]()
     if action.prune:
+        for entry in others:
+            words = "another project of this name has it, too, and keeps it"
+            log.write(f"{entry}: no longer in the Tiltfile; it stays: {words}\n", level="warn")
         left = await _delete(cluster, lost, namespace, log)
-        await cluster.note_stock(name or _new(), stock.text(now | left))
+        await _note(cluster, name, origin, now | left, log)
         return StockTaken(action.key, (), pruned=True)
-    if not now <= before:
-        await cluster.note_stock(name or _new(), stock.text(now | before))
-    return StockTaken(action.key, lost, pruned=False)
+    if not now <= before or (name is not None and not stock.of(name, origin)):
+        await _note(cluster, name, origin, now | before, log)
+    return StockTaken(action.key, (*lost, *others), pruned=False)
+
+
+async def _note(
+    cluster: Cluster, name: str | None, origin: str, entries: frozenset[Entry], log: Log
+) -> None:
+    """Write the project's list, and take one over that was kept from elsewhere."""
+    if name is not None and stock.of(name, origin):
+        await cluster.note_stock(name, stock.text(entries))
+        return
+    new = stock.named(origin, uuid4().hex[:8])
+    await cluster.note_stock(new, stock.text(entries))
+    if name is not None:
+        words = "was kept from another machine or folder; it is taken over"
+        log.write(f"the account of what this project has applied {words}\n", level="warn")
+        await cluster.note_stock(name, None)
 
 
 async def there(cluster: Cluster, lost: tuple[Entry, ...], namespace: str) -> dict[Entry, JSON]:
@@ -115,7 +139,3 @@ def _rank(body: JSON) -> int:
     if any(True for _ in podspec.templates(body)):
         return 0
     return 2 if body.get("kind") == "CustomResourceDefinition" else 1
-
-
-def _new() -> str:
-    return uuid4().hex[:8]

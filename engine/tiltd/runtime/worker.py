@@ -51,7 +51,7 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying, loading, moving, pruning, reading
+from tiltd.runtime import deploying, loading, moving, origin, pruning, reading
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -366,7 +366,8 @@ class Worker:
     async def _stock(self, action: TakeStock) -> tuple[events.Event, ...]:
         namespace = self._store.state.kube_context.namespace
         log = self._logs.writer("", "delete")
-        return (await pruning.take(self._connected(), action, namespace, log),)
+        where = await self._pool.run(origin.of, self._spec.tiltfile)
+        return (await pruning.take(self._connected(), action, namespace, where, log),)
 
     async def _tell(
         self, action: Apply, before: Mapping[str, object] | None, *, recreated: bool, log: Log
