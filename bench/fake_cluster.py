@@ -1,8 +1,9 @@
 """As much of an API server as a daemon needs that watches an app: lists, watches, applies, logs.
 
-Fifty Deployments of ten pods, all healthy.  Pods change (a status update each now and then, as
-kubelets send them), and some print; both at a given pace.  It runs in the process of the bench, so
-that what the daemon needs can be told from what the cluster needs.
+Fifty Deployments of ten pods, all healthy, each of the size that real ones have.  Pods change (a
+status update each now and then, as kubelets send them, of another Deployment each time), and some
+print; both at a given pace.  It runs in the process of the bench, so that what the daemon needs can
+be told from what the cluster needs.
 """
 
 import asyncio
@@ -17,13 +18,22 @@ from aiohttp import web
 
 DEPLOYMENTS, PODS_EACH = 50, 10
 _LOGGING = 50
+_STRIDE = 37  # of another Deployment each time
 _KINDS = (
     ("", "v1", "Pod", "pods"),
     ("", "v1", "Event", "events"),
     ("apps", "v1", "Deployment", "deployments"),
     ("apps", "v1", "ReplicaSet", "replicasets"),
+    ("", "v1", "ConfigMap", "configmaps"),
 )
 Json = dict[str, Any]
+_FIELDS: Json = {f"f:part-{number}": {} for number in range(5)}
+_OWNED: Json = {f"f:field-{number}": _FIELDS for number in range(12)}
+_MANAGED = [
+    {"manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": _OWNED}
+    for manager in ("kube-controller-manager", "kubelet")
+]
+"""Who owns which field: a third of a real pod."""
 
 
 class FakeCluster:
@@ -103,8 +113,8 @@ class FakeCluster:
         while self._updates:
             await asyncio.sleep(1 / self._updates)
             if self._watchers["pods"]:
-                pod = pods[number % len(pods)]
-                pod["metadata"]["annotations"] = {"changed": str(number)}
+                pod = pods[number * _STRIDE % len(pods)]
+                pod["status"]["conditions"][-1]["lastTransitionTime"] = _stamp()
                 self._tell("pods", pod)
                 self.told += 1
                 number += 1
@@ -127,10 +137,12 @@ class FakeCluster:
         if path[-1] == "log":
             with contextlib.suppress(ConnectionError):  # nobody reads any more
                 return await self._log(request, path[-2])
+        if request.method == "POST":
+            return self._create(path[-1], await request.json())
         if request.method == "PATCH":
-            return await self._apply(path[-2], await request.json())
+            return self._patch(path[-2], path[-1], await request.json())
         if path[-1] not in self._objects:
-            return _json({"kind": "Status", "code": 404, "message": "no"}, 404)
+            return _missing()
         if "watch" in request.query:
             with contextlib.suppress(ConnectionError):
                 return await self._watch(request, path[-1])
@@ -140,10 +152,20 @@ class FakeCluster:
         metadata = {"resourceVersion": str(self._version)}
         return _json({"kind": "List", "metadata": metadata, "items": items})
 
-    async def _apply(self, plural: str, body: Json) -> web.StreamResponse:
-        known = self._objects[plural][body["metadata"]["name"]]
-        known["spec"] = body["spec"]
-        known["metadata"] |= {k: body["metadata"].get(k, {}) for k in ("labels", "annotations")}
+    def _create(self, plural: str, body: Json) -> web.StreamResponse:
+        name = body["metadata"]["name"]
+        made = _object("v1", body["kind"], name, None, {}) | {"data": body["data"]}
+        self._objects[plural][name] = made
+        return _json(made)
+
+    def _patch(self, plural: str, name: str, body: Json) -> web.StreamResponse:
+        """An apply, or the account of what was applied (docs/decisions/account-of-objects.md)."""
+        known = self._objects[plural].get(name)
+        if known is None:
+            return _missing()
+        known |= {key: body[key] for key in ("spec", "data") if key in body}
+        metadata = body.get("metadata", {})
+        known["metadata"] |= {k: metadata.get(k, {}) for k in ("labels", "annotations")}
         known["applied"] = True
         self._tell(plural, known)
         return _json(known)
@@ -189,7 +211,8 @@ class FakeCluster:
         for number in range(PODS_EACH):
             pod = _object("v1", "Pod", f"{name}-r-{number}", owner, labels)
             container = {"name": "main", "image": "some/image:1"}
-            pod["spec"] = {"nodeName": "node", "containers": [container]}
+            pod["metadata"]["managedFields"] = _MANAGED
+            pod["spec"] = _pod_spec(container)
             pod["status"] = _running(container)
             self._objects["pods"][pod["metadata"]["name"]] = pod
 
@@ -238,6 +261,37 @@ def _object(api: str, kind: str, name: str, owner: Json | None, labels: Json) ->
     return {"apiVersion": api, "kind": kind, "metadata": metadata}
 
 
+def _pod_spec(container: Json) -> Json:
+    """As long as it is once defaults and admission have had their say."""
+    env = [{"name": f"SETTING_{n}", "value": f"the value of setting {n}"} for n in range(12)]
+    mount = {"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+    probe = {"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}, "timeoutSeconds": 1}
+    full = {
+        **container,
+        "env": env,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+        "readinessProbe": probe,
+        "resources": {"limits": {"memory": "64Mi"}, "requests": {"cpu": "10m"}},
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [{**mount, "readOnly": True}],
+    }
+    source = [{"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "ca"}}]
+    tolerations = [
+        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "tolerationSeconds": 300}
+        for key in ("not-ready", "unreachable")
+    ]
+    return {
+        "nodeName": "node",
+        "containers": [full],
+        "restartPolicy": "Always",
+        "serviceAccountName": "default",
+        "tolerations": tolerations,
+        "volumes": [{"name": "token", "projected": {"sources": source}}],
+    }
+
+
 def _running(container: Json) -> Json:
     status = {
         **container,
@@ -248,7 +302,7 @@ def _running(container: Json) -> Json:
         "state": {"running": {"startedAt": _stamp()}},
     }
     told = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
-    conditions = [{"type": name, "status": "True"} for name in told]
+    conditions = [{"type": name, "status": "True", "lastTransitionTime": _stamp()} for name in told]
     return {"phase": "Running", "conditions": conditions, "containerStatuses": [status]}
 
 
@@ -258,6 +312,10 @@ def _stamp() -> str:
 
 def _json(body: Json, code: int = 200) -> web.StreamResponse:
     return web.json_response(body, status=code)
+
+
+def _missing() -> web.StreamResponse:
+    return _json({"kind": "Status", "code": 404, "message": "no"}, 404)
 
 
 def _discovery(group: str) -> Json:

@@ -2,13 +2,14 @@
 
 import operator
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from tiltd.core import composing, keys, limits, live, podspec, updating
 from tiltd.core import graph as graphs
 from tiltd.core import health as rules
 from tiltd.core.health import compose, local, stability
 from tiltd.core.health.events import Event
+from tiltd.core.health.well import Well
 from tiltd.model import desired
 from tiltd.model.health import Assessment, Finding, Memory, ObjectRef, Verdict
 from tiltd.model.names import (
@@ -23,15 +24,23 @@ from tiltd.model.observed import ServeStatus, Uid
 from tiltd.model.state import Failure, State
 
 
-def remember(s: State, name: ResourceName, now: float) -> Memory:
-    """What is to be remembered of a resource's pods after one more look."""
+def remember(s: State, name: ResourceName, now: float, fresh: frozenset[str]) -> Memory:
+    """What is to be remembered of a resource's pods after one more look.
+
+    Args:
+        s: with what that look has seen.
+        name: the resource's.
+        now: the moment of the look.
+        fresh: uids of what that look has seen; all else is as it was.
+    """
     pods = [
         s.live.objects[u]
         for u in s.live.by_resource.get(name, frozenset())
         if s.live.objects[u].get("kind") == "Pod"
     ]
     began = s.session.started_at if s.session else None
-    return rules.observe(s.resources[name].memory, pods, _clock(s, now), began_at=began)
+    memory = s.resources[name].memory
+    return rules.observe(memory, pods, _clock(s, now), began_at=began, fresh=fresh)
 
 
 def judge(s: State, name: ResourceName, now: float) -> Assessment:
@@ -121,6 +130,7 @@ def _kubernetes(
     s: State, resource: desired.Resource, target: desired.KubernetesTarget, now: float
 ) -> Iterator[Finding]:
     objects = _objects(s, resource.name)
+    _well(s, resource.name).begin()
     for manifest in target.manifests:
         applied = s.applied.get(manifest.id)
         subject = ObjectRef(manifest.id.kind, manifest.id.namespace, manifest.id.name)
@@ -215,33 +225,57 @@ def _scope(
     known = s.resources[resource.name]
     applied = s.applied.get(subject) if subject else None
     # Only a pod can miss another object, and gathering them all costs.
-    nobody: Mapping[rules.Reference, float | None] = {}
-    others = _references(s) if objects.kind("Pod") else nobody
+    others = _references(s) if objects.kind("Pod") else _NOTHING
     context = rules.Context(
         applied_at=applied.at if applied else known.started_at,
         changed_at=known.changed_at,
-        pending=frozenset(r for r, at in others.items() if at is None),
-        applied={r: at for r, at in others.items() if at is not None},
+        pending=others.pending,
+        applied=others.applied,
         pod_readiness=_readiness(target) if of_pod else _of_objects(target),
         memory=known.memory,
     )
-    return rules.Scope(objects, _clock(s, now), limits.health(s), context)
+    return rules.Scope(objects, _clock(s, now), limits.health(s), context, _well(s, resource.name))
 
 
-def _references(s: State) -> Mapping[rules.Reference, float | None]:
-    """The project's objects as a pod may name them, with the time of their apply.
+@dataclass(frozen=True, slots=True)
+class _References:
+    """The project's objects as a pod may name them: to be applied, or with the time of that."""
 
-    Remembered for the state's parts that it is made of: most judgements find these as they were.
-    """
+    pending: frozenset[rules.Reference] = frozenset()
+    applied: Mapping[rules.Reference, float] = field(default_factory=dict[rules.Reference, float])
+
+
+_NOTHING = _References()
+
+
+def _references(s: State) -> _References:
+    """Remembered for the state's parts that it is made of: most judgements find these as before."""
     parts = (s.graph, s.wanted, s.applied, s.kube_context)
     if not all(map(operator.is_, _remembered.parts, parts)):
-        _remembered.parts, _remembered.found = parts, dict(_named(s))
+        named = dict(_named(s))
+        found = _References(
+            frozenset(r for r, at in named.items() if at is None),
+            {r: at for r, at in named.items() if at is not None},
+        )
+        _remembered.parts, _remembered.found = parts, found
     return _remembered.found
 
 
+def _well(s: State, name: ResourceName) -> Well:
+    """The pods of a resource that were found well; of another project nothing is kept."""
+    if _remembered.graph is not s.graph:
+        _remembered.graph, _remembered.well = s.graph, {}
+    return _remembered.well.setdefault(name, Well())
+
+
+@dataclass(slots=True)
 class _Remembered:
+    """Answers that are likely to be asked for again."""
+
     parts: tuple[object, ...] = (None, None, None, None)
-    found: Mapping[rules.Reference, float | None] = MappingProxyType({})
+    found: _References = _NOTHING
+    graph: object = None
+    well: dict[ResourceName, Well] = field(default_factory=dict[ResourceName, Well])
 
 
 _remembered = _Remembered()

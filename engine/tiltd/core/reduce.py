@@ -321,10 +321,13 @@ def _adopt(
     if after is s.live:
         return s
     s = replace(s, live=after)
-    for name in touched:
-        if name in s.resources:
-            s = _with(s, name, judged=False, memory=judge.remember(s, name, at))
-    return s
+    fresh = frozenset(live.uid(body) for body in seen)
+    changed = {
+        name: replace(s.resources[name], judged=False, memory=judge.remember(s, name, at, fresh))
+        for name in touched
+        if name in s.resources
+    }
+    return replace(s, resources={**s.resources, **changed}) if changed else s
 
 
 def _judged(s: State, event: events.HealthJudged) -> State:

@@ -37,16 +37,22 @@ _LATE = 1.25
 _CATCHING_UP = 0.5
 _RELIST_AFTER = 3
 _LONGEST_LINE = 64 * 2**20
+_GATHER = 0.05
 
 
 class Batch:
-    """Gathers what is told within one turn of the event loop; the last word on a uid counts.
+    """Gathers what is told; the last word on a uid counts.
+
+    What comes after a while of quiet is told at once, with all else of this turn of the event
+    loop; what follows on its heels is gathered for 50 ms, so that a steady stream of changes costs
+    few looks at the state.
 
     `listener` may be exchanged at any time.
     """
 
     def __init__(self) -> None:
         self.listener: ports.ClusterListener = _nobody
+        self._told_at = float("-inf")
         self._seen: dict[Uid, dict[str, Any]] = {}
         self._gone: dict[Uid, None] = {}
 
@@ -64,9 +70,11 @@ class Batch:
 
     def _schedule(self) -> None:
         if not self._seen and not self._gone:
-            asyncio.get_running_loop().call_soon(self._tell)
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(self._told_at + _GATHER, loop.time()), self._tell)
 
     def _tell(self) -> None:
+        self._told_at = asyncio.get_running_loop().time()
         seen, gone = tuple(self._seen.values()), tuple(self._gone)
         self._seen, self._gone = {}, {}
         self.listener(seen, gone)

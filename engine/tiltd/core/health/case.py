@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from tiltd.core.health import conditions, fields, memory
+from tiltd.core.health import conditions, containers, fields, memory
 from tiltd.core.health.containers import Container
 from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
@@ -32,6 +32,7 @@ class Case:
         events: about the pod, oldest first.
         readiness: what the Tiltfile waits for.
         settle: seconds that each main container must have been running.
+        containers: the pod's: init, sidecars, main.
     """
 
     pod: Obj
@@ -40,6 +41,7 @@ class Case:
     events: tuple[Event, ...]
     readiness: PodReadiness
     settle: float
+    containers: tuple[Container, ...]
 
     @property
     def keeper(self) -> Keeper:
@@ -91,4 +93,5 @@ def make(
         events=scope.events(pod),
         readiness=readiness,
         settle=max(scope.limits.stable_for, settle),
+        containers=containers.of_pod(pod),
     )

@@ -119,10 +119,12 @@ def of_pod(pod: Obj) -> tuple[Container, ...]:
     """All containers of `pod`: init, sidecars, main."""
     starting = _paired(pod, "initContainers", "initContainerStatuses")
     main = _paired(pod, "containers", "containerStatuses")
-    found = [Container(pod, spec, status, _starting_role(spec)) for spec, status in starting] + [
-        Container(pod, spec, status, Role.MAIN) for spec, status in main
-    ]
-    return tuple(sorted(found, key=lambda c: list(Role).index(c.role)))
+    found = [Container(pod, spec, status, _starting_role(spec)) for spec, status in starting]
+    return (
+        *(c for c in found if c.role is Role.INIT),
+        *(c for c in found if c.role is Role.SIDECAR),
+        *(Container(pod, spec, status, Role.MAIN) for spec, status in main),
+    )
 
 
 def _starting_role(spec: Obj) -> Role:

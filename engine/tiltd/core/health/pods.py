@@ -94,7 +94,7 @@ def _ended(case: Case) -> tuple[Finding, ...]:
     if phase != "Failed":
         return ()
     verdict = Verdict.FAILED if case.keeper is Keeper.NOBODY else Verdict.FAILING
-    crashed = [c for c in containers.of_pod(case.pod) if c.ended and not c.done]
+    crashed = [c for c in case.containers if c.ended and not c.done]
     found = tuple(filter(None, (crashes.judge(c, case) for c in crashed)))
     if found:
         return tuple(
@@ -120,7 +120,7 @@ def _containers(case: Case) -> tuple[Finding, ...]:
         crashes.judge(c, case)
         if _crashing(c, case)
         else starting.judge(c, case) or probes.judge(c, case)
-        for c in containers.of_pod(case.pod)
+        for c in case.containers
     )
     return tuple(f for f in found if f)
 

@@ -136,7 +136,7 @@ def _timed(obj: Obj, found: Sequence[Finding], scope: Scope) -> Assessment:
 def _pod(obj: Obj, readiness: PodReadiness, scope: Scope) -> Sequence[Finding]:
     if readiness is PodReadiness.IGNORE:
         return [report(obj, Verdict.HEALTHY, "pods.ignored", "exists; its state is ignored")]
-    return pods.judge(case.make(obj, (), scope, readiness))
+    return _judged((obj,), readiness, scope)
 
 
 def _with_pods(obj: Obj, kind: Kind, readiness: PodReadiness, scope: Scope) -> Sequence[Finding]:
@@ -146,15 +146,14 @@ def _with_pods(obj: Obj, kind: Kind, readiness: PodReadiness, scope: Scope) -> S
     if readiness is PodReadiness.IGNORE or own.rule == "deployment.paused":
         return [own]
     lines = revisions.newest(obj, scope.objects)
+    standing = tuple(line for line in lines if not _over(line[-1]))
     if own.verdict is Verdict.HEALTHY and own.rule != "object.exists":
-        # It has all that it wants: what ended along the way is history.
-        lines = tuple(line for line in lines if not _over(line[-1]))
+        lines = standing  # It has all that it wants: what ended along the way is history.
     below = [f for line in lines for f in _below(obj, line, readiness, scope)]
     if own.rule == workloads.DEADLINE and own.verdict is Verdict.FAILED:
         return _out_of_time(obj, own, below, len(lines))
     if kind in _REPLICATED:
-        present = sum(1 for line in lines if not _over(line[-1]))
-        own = _replicated(obj, own, present, scope)
+        own = _replicated(obj, own, len(standing), scope)
     elif scope.context.expects_pods and not lines and own.verdict is Verdict.HEALTHY:
         own = report(obj, Verdict.PROGRESSING, "pods.none", "has no pods yet")
     return [own, *below]
@@ -205,9 +204,20 @@ def _below(
     obj: Obj, line: revisions.Line, readiness: PodReadiness, scope: Scope
 ) -> Sequence[Finding]:
     """The findings about the pod at the end of `line`, in a chain that begins at `obj`."""
-    above = (ref(obj), *(ref(item) for item in line[:-1]))
-    settle = fields.number(obj, "spec", "minReadySeconds")
-    pod = line[-1]
-    if pods.disturbed(pod) and _over(pod):
+    return _judged((obj, *line), readiness, scope)
+
+
+def _judged(line: revisions.Line, readiness: PodReadiness, scope: Scope) -> Sequence[Finding]:
+    """The findings about the pod at the end of a line that begins at the object in question."""
+    known = scope.well.recall(line, scope, readiness) if scope.well else None
+    if known is not None:
+        return known
+    *above, pod = line
+    if above and pods.disturbed(pod) and _over(pod):
         return ()  # its replacement counts; the owner's counts say whether there is one
-    return pods.judge(case.make(pod, above, scope, readiness, settle))
+    settle = fields.number(line[0], "spec", "minReadySeconds") if above else 0
+    chain = tuple(ref(item) for item in above)
+    found = pods.judge(case.make(pod, chain, scope, readiness, settle))
+    if scope.well:
+        scope.well.note(line, scope, readiness, found)
+    return found

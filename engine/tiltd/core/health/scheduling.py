@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from tiltd.core.health import budgets, containers, events, fields, missing, starting
+from tiltd.core.health import budgets, events, fields, missing, starting
 from tiltd.core.health.case import Case
 from tiltd.core.health.events import Event
 from tiltd.model.health import Finding, Verdict
@@ -94,7 +94,7 @@ def unprepared(case: Case) -> Finding | None:
     creating = any(
         fields.text(c.waiting, "reason") in {"ContainerCreating", "PodInitializing", ""}
         and not (c.running or c.ended)
-        for c in containers.of_pod(case.pod)
+        for c in case.containers
     )
     done = fields.text(case.condition("PodReadyToStartContainers"), "status") == "True"
     if not creating or done:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tiltd.core.health import events, fields
 from tiltd.core.health.clock import Clock
@@ -10,6 +11,9 @@ from tiltd.core.health.events import Event
 from tiltd.core.health.fields import Obj
 from tiltd.model.desired import PodReadiness
 from tiltd.model.health import Limits, Memory, ObjectRef
+
+if TYPE_CHECKING:
+    from tiltd.core.health.well import Well
 
 DEPTH = 8  # levels of ownership
 
@@ -106,12 +110,21 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """All of it, handed to each rule."""
+    """All of it, handed to each rule.
+
+    Args:
+        objects: the other objects.
+        clock: the present.
+        limits: how long and how often.
+        context: what this run has done and seen.
+        well: the pods that were found well before; without it, each is judged.
+    """
 
     objects: Objects
     clock: Clock
     limits: Limits
     context: Context
+    well: "Well | None" = None
 
     @property
     def now(self) -> float:

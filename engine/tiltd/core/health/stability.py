@@ -7,7 +7,7 @@ first look that saw this instance running bounds that from above, if there was o
 
 from dataclasses import replace
 
-from tiltd.core.health import containers, fields
+from tiltd.core.health import fields
 from tiltd.core.health.case import Case
 from tiltd.core.health.clock import RESOLUTION
 from tiltd.core.health.containers import Container, Role
@@ -18,7 +18,7 @@ RULE = "pod.stabilising"
 
 def judge(case: Case) -> Finding | None:
     """The wait for the youngest main container that runs; None, if all have run long enough."""
-    running = [c for c in containers.of_pod(case.pod) if c.role is Role.MAIN and c.running]
+    running = [c for c in case.containers if c.role is Role.MAIN and c.running]
     if not running:
         return None
     started, youngest = max(((_started(c, case), c) for c in running), key=lambda pair: pair[0])
@@ -48,7 +48,7 @@ def _started(container: Container, case: Case) -> float:
 def restarts(case: Case) -> tuple[str, ...]:
     """A warning for each container that has come back from crashes in this run."""
     found: list[str] = []
-    for container in containers.of_pod(case.pod):
+    for container in case.containers:
         crashes = case.track(container).crashes
         if crashes:
             times = "once" if crashes == 1 else f"{crashes} times"
