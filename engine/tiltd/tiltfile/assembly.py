@@ -469,7 +469,7 @@ def not_allowed(context: str, consequence: str, place: Place | None) -> Mistake:
     return Mistake(
         f"the Kubernetes context {context!r} might be production, so {consequence}",
         hint=f"if it is meant for development, put allow_k8s_contexts({context!r}) at the top of "
-        "the Tiltfile; otherwise choose another context",
+        "the Tiltfile; otherwise choose another one, or none: tilt-client ci --cluster embedded",
         place=place,
         code=Code.CONTEXT_NOT_ALLOWED,
     )

@@ -1,6 +1,7 @@
 """What goes wrong while connecting and applying becomes one clear problem."""
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ async def test_nobody_listening_is_said_within_seconds(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(60):
             error = await _connect(url, tmp_path)
 
     assert isinstance(error, ports.PermanentError)
@@ -50,6 +51,23 @@ async def test_nobody_listening_is_said_within_seconds(tmp_path: Path) -> None:
     assert "'it'" in error.problem.message
     assert url in error.problem.message
     assert "running?" in error.problem.hint
+    assert "--cluster embedded" in error.problem.hint
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_SYNCNT"), reason="the kernel has no such setting")
+async def test_a_host_that_swallows_everything_is_given_up_by_the_kernel(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        # Nobody takes these: the queue is full, and the kernel drops what else comes.
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)  # noqa: FBT003 - the standard library's own
+            one.connect_ex(deaf.getsockname())
+        error = await _connect(f"http://127.0.0.1:{deaf.getsockname()[1]}", tmp_path)
+
+    assert isinstance(error, ports.PermanentError)
+    assert error.problem.code is Code.CLUSTER_UNREACHABLE
+    assert "can't be reached: nothing comes back from there" in error.problem.message
 
 
 @pytest.mark.parametrize(

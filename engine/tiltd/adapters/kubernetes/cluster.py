@@ -346,7 +346,10 @@ def _no_context(merged: kubeconfig.Kubeconfig, spec: SessionSpec) -> Problem:
         hint = f"There are: {', '.join(sorted(merged.contexts)) or 'none'}."
     else:
         what = f"no context is chosen in {', '.join(merged.files)}"
-        hint = "Choose one with `kubectl config use-context NAME`, or with --context."
+        hint = (
+            "Choose one with `kubectl config use-context NAME`, or with --context; "
+            "`tilt-client ci --cluster embedded` needs none."
+        )
     return Problem(Code.CLUSTER_CONFIG, what, None, hint)
 
 

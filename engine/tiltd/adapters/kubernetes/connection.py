@@ -4,12 +4,16 @@ One connector for everything, without a limit of its own (whoever sends requests
 each watch and log holds a connection).  Answers are not compressed: most clusters here are on the
 same machine, where unpacking costs more than sending.
 
+A host that swallows packets is given up by the kernel, which asks it twice (2 to 3 s): a timer of
+ours would also run out where only this machine, or the server, is busy.
+
 A 401 loads the credentials anew, once, and tries again: tokens expire earlier than they say when
 they are revoked.
 """
 
 import asyncio
 import base64
+import errno
 import json
 import socket
 import ssl
@@ -31,6 +35,7 @@ _RELOAD_PAUSE = 5.0
 _UNAUTHORIZED = 401
 _READ_BUFFER = 2**18
 _CLOSING_TURNS = 20
+_ASKED_AGAIN = 1
 
 
 class Connection:
@@ -161,6 +166,8 @@ class _Sockets:
         """For aiohttp's connector; the address is one of `getaddrinfo`."""
         family, kind, protocol = address[:3]
         made = socket.socket(family, kind, protocol)
+        if hasattr(socket, "TCP_SYNCNT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, _ASKED_AGAIN)
         self._made.add(made)
         return made
 
@@ -240,6 +247,8 @@ def _why(error: Exception) -> tuple[Trouble, str]:
             answer = Trouble.TLS, str(error.certificate_error)
         case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             answer = Trouble.TLS, str(error)
+        case aiohttp.ClientConnectorError() if error.os_error.errno == errno.ETIMEDOUT:
+            answer = Trouble.TIMEOUT, "nothing comes back from there"
         case aiohttp.ClientConnectorError():
             answer = Trouble.REFUSED, error.os_error.strerror or str(error.os_error)
         case TimeoutError():

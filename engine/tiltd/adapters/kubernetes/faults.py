@@ -158,7 +158,10 @@ def raise_connect(error: NoAnswer | Refused, context: KubeContext) -> NoReturn:
         hint = "Check the server's URL in the kubeconfig."
         raise ports.PermanentError(Problem(Code.CLUSTER_CONFIG, what, None, hint)) from error
     what = f"{where} can't be reached: {error}"
-    hint = "Is the cluster running? Start it, or choose another one with --context."
+    hint = (
+        "Is the cluster running? Start it, or choose another one with --context; "
+        "`tilt-client ci --cluster embedded` needs none."
+    )
     code = Code.CLUSTER_UNREACHABLE
     if error.trouble is Trouble.TLS:
         what = f"{where}: its certificate or ours is not accepted: {error}"
