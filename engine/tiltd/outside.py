@@ -24,7 +24,6 @@ from tiltd.tiltfile.loader import TiltfileLoader
 
 HEAVY = (
     "networkx",
-    "kubernetes.aio.config.kube_config",
     "tiltd.adapters.kubernetes.connection",
     "tiltd.adapters.images.sdk",
 )

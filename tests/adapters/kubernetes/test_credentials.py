@@ -123,6 +123,42 @@ async def test_a_token_is_renewed_before_it_expires(server: Server, tmp_path: Pa
     assert len(authorizations(server)) > 1
 
 
+async def test_a_plugin_may_give_a_certificate_in_place_of_a_token(tmp_path: Path) -> None:
+    answer = {"clientCertificateData": "no certificate", "clientKeyData": "no key"}
+    document = {"apiVersion": VERSION, "kind": "ExecCredential", "status": answer}
+    user = plugin(tmp_path, f"print({json.dumps(document)!r})")
+    path = tmp_path / "kubeconfig"
+    path.write_text(worlds.kubeconfig_for("https://x.test", token="old", **user))
+    spec = worlds.session({"KUBECONFIG": str(path)})
+    merged = kubeconfig.read(spec)
+    context = kubeconfig.resolve(merged, spec)
+
+    with pytest.raises(ports.PermanentError) as caught:
+        await credentials.Credentials(merged, context, {}, connection.refresh).load()
+
+    assert "a certificate or key in it is broken" in caught.value.problem.message
+
+
+async def test_a_pods_service_account_is_an_entry_like_others(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    (tmp_path / "token").write_text("of-the-pod\n")
+    certificate[0].rename(tmp_path / "ca.crt")
+    env = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+    spec = worlds.session({**env, "KUBECONFIG": str(tmp_path / "none")})
+    merged = kubeconfig.read(spec, tmp_path)
+    context = kubeconfig.resolve(merged, spec, tmp_path)
+
+    access = await credentials.Credentials(
+        merged, context, spec.env, connection.refresh, tmp_path
+    ).load()
+
+    assert access.server == "https://[fd00::1]:6443"
+    assert access.headers == (("Authorization", "Bearer of-the-pod"),)
+    assert access.tls is not None
+    assert access.expires_at < time.time() + 61
+
+
 @pytest.mark.parametrize(
     ("user", "words", "hint"),
     [
@@ -142,6 +178,8 @@ async def test_a_token_is_renewed_before_it_expires(server: Server, tmp_path: Pa
             {"auth-provider": {"name": "azure"}}, "'azure' is not known", "kubelogin", id="azure"
         ),
         pytest.param({"tokenFile": "missing"}, "No such file", "", id="no token file"),
+        pytest.param({"client-certificate": "gone"}, "there is no file", "", id="no certificate"),
+        pytest.param({"client-key-data": "%"}, "client-key-data is no base64", "", id="no base64"),
     ],
 )
 async def test_wrong_credentials_are_explained(

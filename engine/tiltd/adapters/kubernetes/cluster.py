@@ -1,8 +1,8 @@
 """One Kubernetes cluster: `ports.Cluster` over raw requests.
 
 `run` owns the tasks that follow; the app keeps it running beside the engine.  `follow` and
-`follow_logs` only say what is wanted (see `keeping`).  Importing aiohttp and the official client
-takes half a second, so it happens in a thread: `warm` does it early, `connect` waits for it.
+`follow_logs` only say what is wanted (see `keeping`).  Importing aiohttp takes a tenth of a second,
+so it happens in a thread: `warm` does it early, `connect` waits for it.
 
 The first contact asks for everything at once: the version, all kinds, the registry that the cluster
 announces.  Asking for kinds also proves the credentials: the version is told to anybody.
@@ -322,12 +322,7 @@ def _unseen(_blind: frozenset[Scope]) -> None:
 
 
 def _import() -> None:
-    for module in (
-        "kubernetes.aio.config.kube_config",
-        "kubernetes.aio.client.configuration",
-        "tiltd.adapters.kubernetes.connection",
-    ):
-        imports.load(module)
+    imports.load("tiltd.adapters.kubernetes.connection")
 
 
 def _id(body: JSON, scope: Scope) -> ObjectId:
