@@ -18,7 +18,10 @@ from tests.e2e.client import Result, Run
 from tests.e2e.conftest import kubectl
 from tests.e2e.verdicts.catalogue import Case, cases
 
-pytestmark = pytest.mark.cluster
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("verdicts"),  # one process starts them all
+]
 
 _AT_ONCE = 4 * (os.cpu_count() or 2)
 _SLOWNESS = 2.0
