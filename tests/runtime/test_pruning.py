@@ -155,6 +155,9 @@ async def test_a_list_from_elsewhere_is_taken_over_only_where_most_is_the_same()
         assert names(engine) == {"a", "b", "c", "d"}
         assert len(engine.cluster.stocks) == 2
         engine.cluster.stocks = {"at-otherone-folder00.1": text}
+        written = engine.cluster.stock_writes
+        await healthy(engine, app("a", "b", "c", "d"))
+        assert engine.cluster.stock_writes == written
         await healthy(engine, app("a", "b", "c"))
         assert names(engine) == {"a", "b", "c"}
         (name,) = engine.cluster.stocks

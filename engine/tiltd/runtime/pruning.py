@@ -59,7 +59,7 @@ async def _take(
         left = await _delete(cluster, lost, namespace, log)
         await _note(cluster, name, origin, now | left, log)
         return StockTaken(action.key, (), pruned=True)
-    if not now <= before or (name is not None and not stock.of(name, origin)):
+    if not now <= before:
         await _note(cluster, name, origin, now | before, log)
     return StockTaken(action.key, (*lost, *others), pruned=False)
 
