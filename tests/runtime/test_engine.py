@@ -134,6 +134,8 @@ def crash(c: FakeCluster, pod: Obj) -> None:
     ]
     conditions = [{"type": "PodScheduled", "status": "True"}]
     status = {"phase": "Running", "conditions": conditions, "containerStatuses": statuses}
+    for container in statuses:
+        c.say(pod, str(container["name"]), "last words\n", restart=3)
     c.change(pod, status=status)
 
 
@@ -209,6 +211,14 @@ async def test_a_crash_loop_ends_the_run_at_once(engine: World) -> None:
     assert ended.outcome is Outcome.FAILED
     assert [p.resource for p in ended.problems] == ["web"]
     assert "exit code 1" in ended.problems[0].message
+
+
+async def test_what_ended_the_run_when_it_was_first_seen_has_its_last_words(engine: World) -> None:
+    controls_deployments(engine.cluster, fails=True)
+    web = build.kubernetes("web", build.deployment("web"))
+    await engine.ci(build.project(web))
+    told = engine.logs.tail("web", "pod/web-1-x/c0/3", 5)
+    assert [entry.text for entry in told] == ["last words"]
 
 
 async def test_a_failed_build_stops_everything_that_runs(engine: World) -> None:

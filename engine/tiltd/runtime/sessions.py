@@ -17,15 +17,16 @@ from tiltd.model.desired import JSON
 from tiltd.model.names import NodeName, ResourceName, SessionId
 from tiltd.model.observed import ContainerRun, Uid
 from tiltd.model.state import Outcome, ResourceState, Session, SessionSpec, State
-from tiltd.ports import Log
+from tiltd.ports import Cluster, Log
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
 from tiltd.runtime.worker import Worker
 
-# How long the logs of a failed pod may take to arrive after the verdict.
-_DRAIN = 1.5
+# How long the logs of pods that are over may take to arrive after the verdict, where the cluster is
+# slow to give them; nothing waits once they are there, and not much where somebody wants to go.
+_DRAIN, _DRAIN_WHEN_CANCELLED = 5.0, 1.0
 
 
 def _frame(state: State) -> tuple[object, ...]:
@@ -125,9 +126,13 @@ class Sessions:
     async def _settle(self) -> None:
         await self._controller.idle()
         await self._remember(self._store.state)
-        cluster = self._worker.cluster
+        cluster, state = self._worker.cluster, self._store.state
         if cluster is not None:
-            await cluster.drain(follow.finished_runs(self._store.state), _DRAIN)
+            self._follow_logs(cluster, state)  # what ended the session may just have been seen
+            ended = state.session.ended if state.session else None
+            hurry = ended is not None and ended.outcome is Outcome.CANCELLED
+            seconds = _DRAIN_WHEN_CANCELLED if hurry else _DRAIN
+            await cluster.drain(follow.finished_runs(state), seconds)
         await self._worker.forget()
         self._logs.flush()
         self._store.dispatch(events.SessionSettled())
@@ -146,10 +151,12 @@ class Sessions:
         if _differ(self._frame, frame):
             self._frame, self._runs = frame, {}
             cluster.follow(follow.watch_scopes(state), self._seen)
+        self._follow_logs(cluster, state)
+
+    def _follow_logs(self, cluster: Cluster, state: State) -> None:
         if self._note_runs(state):
-            cluster.follow_logs(
-                frozenset(run for _, runs in self._runs.values() for run in runs), self._log
-            )
+            runs = frozenset(run for _, runs in self._runs.values() for run in runs)
+            cluster.follow_logs(runs, self._log)
 
     def _note_runs(self, state: State) -> bool:
         """Bring what is known of each resource's logs up to date; whether that changed anything."""
