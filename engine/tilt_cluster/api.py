@@ -24,6 +24,7 @@ from tilt_cluster import (
     quota,
     refusals,
     strategy,
+    structure,
     tokens,
     validate,
 )
@@ -242,7 +243,7 @@ class Api:
         if not options.trusted:
             self._add_managers(kind, None, obj, options)
         strategy.create(self, kind, obj, options.warnings)
-        self._check(kind, None, obj)
+        self._check(kind, None, obj, options)
         self._admit(kind, None, obj)
         if self.find(resource, metadata["name"], metadata.get("namespace", "")) is not None:
             raise refusals.already_exists(kind.resource, metadata["name"])
@@ -310,11 +311,13 @@ class Api:
         else:
             custom.fill(kind.storage.schema, obj)
 
-    def _check(self, kind: catalog.Kind, old: Object | None, obj: Object) -> None:
+    def _check(self, kind: catalog.Kind, old: Object | None, obj: Object, options: Options) -> None:
         causes = validate.check(kind, old, obj)
         if causes:
             name: str = obj["metadata"].get("name", "")
             raise refusals.invalid_object(kind.group, kind.kind, name, causes)
+        if kind.resource == CUSTOM_RESOURCE_DEFINITIONS:
+            options.warnings += structure.warnings(obj["spec"]["versions"])
 
     def _admit(self, kind: catalog.Kind, old: Object | None, obj: Object) -> None:
         """What LimitRanges and ResourceQuotas of the namespace refuse, once all else is right."""
@@ -360,7 +363,7 @@ class Api:
         if not options.trusted or options.manager:
             self._add_managers(kind, old, new, options)
         if options.subresource != "status" or not options.trusted:
-            self._check(kind, old, new)
+            self._check(kind, old, new, options)
         if not options.subresource:
             self._admit(kind, old, new)
         if kind.counts_generation and _spec_changed(kind, old, new):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import catalog, fields, refusals, schema
+from tilt_cluster import catalog, fields, refusals, schema, structure
 from tilt_cluster.objects import Object, Resource
 from tilt_cluster.schema import is_list, is_map
 
@@ -193,137 +193,6 @@ def _copy(value: Any) -> Any:
     return [_copy(inner) for inner in value] if is_list(value) else value
 
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "object": dict,
-    "array": list,
-}
-
-
-def check(of: schema.Schema, obj: Mapping[str, Any]) -> Sequence[refusals.Cause]:
-    """Every rule of the schema that an object breaks."""
-    causes: list[refusals.Cause] = []
-    for key in of.properties:
-        child = of.field(key)
-        if key not in ("metadata", "apiVersion", "kind") and key in obj and child is not None:
-            causes += _check(child, obj[key], key)
-    causes += [refusals.required(name) for name in of.required if name not in obj]
-    return causes
-
-
-def _check(of: schema.Schema, value: Any, path: str) -> Iterator[refusals.Cause]:
-    if value is None and of.raw.get("nullable"):
-        return
-    wanted = of.type
-    if wanted == "int-or-string":
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            text = f'{path} in body must be of type integer,string: "{_kind(value)}"'
-            yield refusals.type_invalid(path, _kind(value), text)
-        return
-    if wanted in _TYPES and not _has_type(wanted, value):
-        text = f'{path} in body must be of type {wanted}: "{_kind(value)}"'
-        yield refusals.type_invalid(path, _kind(value), text)
-        return
-    enum = of.raw.get("enum")
-    if is_list(enum) and value not in enum:
-        yield refusals.unsupported(path, value, [str(one) for one in enum])
-    if isinstance(value, str):
-        yield from _check_text(of.raw, value, path)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield from _check_number(of.raw, value, path)
-    elif is_list(value):
-        yield from _check_list(of, value, path)
-    elif is_map(value):
-        yield from _check_map(of, value, path)
-
-
-def _has_type(wanted: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return wanted == "boolean"
-    if wanted == "integer" and isinstance(value, float):
-        return value.is_integer()
-    return isinstance(value, _TYPES[wanted])
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-        case _:
-            return "object"
-
-
-def _check_text(raw: Mapping[str, Any], value: str, path: str) -> Iterator[refusals.Cause]:
-    pattern = raw.get("pattern")
-    if pattern is not None and not re.search(pattern, value):
-        text = f"{path} in body should match '{pattern}'"
-        yield refusals.invalid(path, value, text)
-    least, most = raw.get("minLength"), raw.get("maxLength")
-    if least is not None and len(value) < least:
-        text = f"{path} in body should be at least {least} chars long"
-        yield refusals.invalid(path, value, text)
-    if most is not None and len(value) > most:
-        yield refusals.Cause(
-            "FieldValueTooLong", path, f"Too long: may not be more than {most} bytes"
-        )
-
-
-def _check_number(raw: Mapping[str, Any], value: float, path: str) -> Iterator[refusals.Cause]:
-    least, most = raw.get("minimum"), raw.get("maximum")
-    if least is not None and (value < least or (raw.get("exclusiveMinimum") and value == least)):
-        word = "greater than" if raw.get("exclusiveMinimum") else "greater than or equal to"
-        yield refusals.invalid(path, value, f"{path} in body should be {word} {least}")
-    if most is not None and (value > most or (raw.get("exclusiveMaximum") and value == most)):
-        word = "less than" if raw.get("exclusiveMaximum") else "less than or equal to"
-        yield refusals.invalid(path, value, f"{path} in body should be {word} {most}")
-    step = raw.get("multipleOf")
-    if step and value % step:
-        yield refusals.invalid(path, value, f"{path} in body should be a multiple of {step}")
-
-
-def _check_list(of: schema.Schema, value: Sequence[Any], path: str) -> Iterator[refusals.Cause]:
-    least, most = of.raw.get("minItems"), of.raw.get("maxItems")
-    if least is not None and len(value) < least:
-        text = f"{path} in body should have at least {least} items"
-        yield refusals.invalid(path, len(value), text)
-    if most is not None and len(value) > most:
-        yield refusals.Cause(
-            "FieldValueTooMany", path, f"Too many: {len(value)}: must have at most {most} items"
-        )
-    seen: list[Any] = []
-    for at, item in enumerate(value):
-        identity = of.key_of(item) if of.list_type == "map" else item
-        if of.list_type in ("map", "set") and identity in seen:
-            shown = dict(zip(of.keys, identity or (), strict=False)) if of.keys else item
-            yield refusals.duplicate(f"{path}[{at}]", shown)
-        seen.append(identity)
-        yield from _check(of.items, item, f"{path}[{at}]")
-
-
-def _check_map(of: schema.Schema, value: Mapping[str, Any], path: str) -> Iterator[refusals.Cause]:
-    for name in of.required:
-        if name not in value:
-            yield refusals.required(f"{path}.{name}")
-    for key, item in value.items():
-        child = of.field(key)
-        if child is not None:
-            inner = f"{path}.{key}" if key in of.properties else f"{path}[{key}]"
-            yield from _check(child, item, inner)
-
-
 def check_definition(obj: Object) -> Iterator[refusals.Cause]:
     """Rules of a definition itself."""
     spec: Mapping[str, Any] = obj.get("spec") or {}
@@ -354,3 +223,4 @@ def check_definition(obj: Object) -> Iterator[refusals.Cause]:
     if fields.get(spec, "conversion", "strategy") not in (None, "None"):
         text = "the embedded cluster has no conversion webhooks; use the strategy None"
         yield refusals.forbidden("spec.conversion.strategy", text)
+    yield from structure.check(versions)

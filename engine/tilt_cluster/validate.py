@@ -8,7 +8,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import catalog, custom, fields, names, pod_rules, quota, refusals, schema
+from tilt_cluster import (
+    catalog,
+    custom,
+    custom_rules,
+    fields,
+    names,
+    pod_rules,
+    quota,
+    refusals,
+    schema,
+)
 from tilt_cluster.objects import Object
 from tilt_cluster.refusals import Cause
 from tilt_cluster.schema import is_list, is_map
@@ -35,7 +45,7 @@ def check(kind: catalog.Kind, old: Object | None, obj: Object) -> Sequence[Cause
     """What is wrong with an object (`old`: the one it replaces)."""
     causes = [*_metadata(kind, old, obj)]
     if kind.custom is not None:
-        causes += custom.check(kind.storage.schema, obj)
+        causes += custom_rules.check(kind.storage.schema, obj)
         return causes
     spec_schema = kind.storage.schema.field("spec")
     place = (kind.resource.group, kind.resource.name)
