@@ -43,7 +43,8 @@ def image(**fields: Any) -> pb.Target:
 
 
 def built(seconds: float, **phases: float) -> pb.Target:
-    return image(phase=pb.TARGET_PHASE_DONE, attempt=attempt(seconds, phases=phases))
+    done = pb.TARGET_PHASE_DONE
+    return image(phase=done, attempt=attempt(seconds, phases=phases), spent=phases)
 
 
 def applied(name: str, reused: str = "") -> pb.Target:

@@ -83,6 +83,23 @@ def test_success_forgets_the_failure_and_tries_are_numbered_on() -> None:
     assert (progress.last.number, progress.last.outcome) == (2, OK)
 
 
+def test_the_times_of_tries_at_the_same_thing_add_up_without_their_pauses() -> None:
+    def spent(*tries: tuple[str, AttemptOutcome, dict[str, float]]) -> dict[str, float]:
+        s = state.started()
+        for number, (wanted, outcome, phases) in enumerate(tries):
+            at = T0 + 100 * number
+            problem = PROBLEM if outcome is FAILED else None
+            ended = AttemptEnded(TILTFILE, outcome, at + 3, problem, phases=phases)
+            s = state.after(s, AttemptStarted(TILTFILE, "load", wanted, at), ended)
+        return dict(s.progress[TILTFILE].spent)
+
+    cold, warm = {"build": 2.0, "push": 0.5}, {"push": 0.25}
+    assert spent(("k", FAILED, cold), ("k", OK, warm)) == {"build": 2.0, "push": 0.75}
+    assert spent(("k", FAILED, {}), ("k", FAILED, {})) == {"load": 6.0}
+    assert spent(("k", FAILED, cold), ("other", OK, warm)) == warm
+    assert spent(("k", OK, cold), ("k", OK, warm)) == warm
+
+
 def test_a_trigger_forgets_the_failures_of_its_resource_and_no_others() -> None:
     project = build.project(build.local("a", "a"), build.local("b", "b"))
     s = state.loaded(project)

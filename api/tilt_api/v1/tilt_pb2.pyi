@@ -971,6 +971,26 @@ Global___Link: _TypeAlias = Link  # noqa: Y015
 class Target(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class SpentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -979,6 +999,7 @@ class Target(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     REUSED_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The node's name in the graph: image/…, object/…, resource/…."""
     kind: Global___TargetKind.ValueType
@@ -995,6 +1016,12 @@ class Target(_message.Message):
     def attempt(self) -> Global___Attempt:
         """The running attempt, else the newest."""
 
+    @_builtins.property
+    def spent(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Seconds by phase of all tries at the same thing that have ended, without the pauses between
+        them; by kind of work where that has no phases.
+        """
+
     def __init__(
         self,
         *,
@@ -1006,10 +1033,11 @@ class Target(_message.Message):
         key: _builtins.str = ...,
         reused: _builtins.str = ...,
         attempt: Global___Attempt | None = ...,
+        spent: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "hold", b"hold", "id", b"id", "key", b"key", "kind", b"kind", "name", b"name", "phase", b"phase", "reused", b"reused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "hold", b"hold", "id", b"id", "key", b"key", "kind", b"kind", "name", b"name", "phase", b"phase", "reused", b"reused", "spent", b"spent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -162,6 +162,7 @@ def target(t: pb.Target) -> Document:
         "startedAt": stamp(attempt.started_at) if attempt.started_at else None,
         "seconds": _rounded(attempt.ended_at - attempt.started_at) if ended else None,
         "phases": {name: _rounded(took) for name, took in sorted(attempt.phases.items())},
+        "spent": {name: _rounded(took) for name, took in sorted(t.spent.items())},
         "problem": problem(attempt.problem) if attempt.HasField("problem") else None,
     }
 

@@ -1,8 +1,9 @@
 """How long each step of a resource took.
 
 Building and pushing are those of the images that it is made of; an image that several resources
-share counts for each.  Of work that was tried again the newest try counts.  `ready` is from its
-first apply (or the start of its command) until it was ready for the first time.
+share counts for each.  Of work that was tried again all tries at the same thing count, the pauses
+between them do not.  `ready` is from its first apply (or the start of its command) until it was
+ready for the first time.
 """
 
 from collections.abc import Iterable
@@ -31,13 +32,9 @@ def of(resource: pb.Resource) -> Times:
     """The times of a resource."""
     spent: dict[str, float] = {}
     for target in resource.targets:
-        attempt = target.attempt
-        phases = dict(attempt.phases)
-        if not phases and attempt.HasField("ended_at"):
-            phases = {attempt.work: attempt.ended_at - attempt.started_at}
         for name in _WORK:
-            if name in phases:
-                spent[name] = spent.get(name, 0.0) + max(phases[name], 0.0)
+            if name in target.spent:
+                spent[name] = spent.get(name, 0.0) + max(target.spent[name], 0.0)
     ready, start = None, first(resource)
     if resource.HasField("ready_at") and start is not None:
         ready = max(resource.ready_at - start, 0.0)

@@ -139,8 +139,22 @@ def _attempt_ended(s: State, event: events.AttemptEnded) -> State:
         retry = event.at + backoff.delay(tries) if event.transient else None
         since = before.since if before and again else event.at
         failure = state.Failure(last.wanted, event.problem, tries, retry, since)
-    ended = Progress(last=last, failure=failure)
+    ended = Progress(last=last, failure=failure, spent=_spent(progress, last, event.at))
     return _unjudged(replace(s, progress={**s.progress, event.node: ended}), event.node)
+
+
+def _spent(progress: Progress, ended: Attempt, at: float) -> Mapping[str, float]:
+    """What the tries at one thing took; after a success, or for another thing, it begins anew."""
+    phases = ended.phases or {ended.work: at - ended.started_at}
+    before = progress.last
+    if (
+        before is None
+        or before.wanted != ended.wanted
+        or before.outcome is AttemptOutcome.SUCCEEDED
+    ):
+        return phases
+    known = progress.spent
+    return {n: known.get(n, 0.0) + phases.get(n, 0.0) for n in (*known, *phases)}
 
 
 def _unjudged(s: State, node: NodeName) -> State:

@@ -176,11 +176,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A node's tries: the running one, the newest that ended, and the failure that stands."""
+    """A node's tries: the running one, the newest that ended, and the failure that stands.
+
+    Args:
+        spent: seconds by phase (by kind of work, where it has no phases) of all tries at what was
+            last wanted, without the pauses between them.
+    """
 
     running: Attempt | None = None
     last: Attempt | None = None
     failure: Failure | None = None
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

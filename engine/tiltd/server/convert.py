@@ -213,7 +213,8 @@ class Converter:
 
     def _target(self, name: NodeName, kind: pb.TargetKind.ValueType, shown: str) -> pb.Target:
         progress = self._s.progress.get(name, state.Progress())
-        message = pb.Target(id=name, kind=kind, name=shown, phase=pb.TARGET_PHASE_PENDING)
+        pending = pb.TARGET_PHASE_PENDING
+        message = pb.Target(id=name, kind=kind, name=shown, phase=pending, spent=progress.spent)
         attempt = progress.running or progress.last
         if attempt is not None:
             message.attempt.CopyFrom(self._attempt(attempt))
