@@ -25,7 +25,7 @@ VERBS = {
     "logs": "its log, of all resources or some",
     "trigger": "update a resource now",
     "daemon": "status, stop or logs of this project's tiltd",
-    "cluster": "up, down, status, kubeconfig or list: embedded clusters, without Kubernetes",
+    "cluster": "up, down, status, kubeconfig or list: embedded clusters, or kind ones",
     "lint": "tell the Tiltfile's errors and warnings, and do nothing",
     "alpha": "tiltfile-result: print all that the Tiltfile asks for, as JSON",
     "doctor": "check what tiltd needs on this machine",

@@ -50,16 +50,13 @@ def amount(text: str) -> int:
     return int(text)
 
 
-EMBEDDED, CURRENT = "embedded", "current"
+EMBEDDED, KIND, CURRENT = "embedded", "kind", "current"
 
 
 def cluster(text: str) -> str:
     """For `type=`: which cluster."""
-    if text == "kind":
-        what = "kind clusters are not made here; make one with kind create cluster, then use"
-        raise argparse.ArgumentTypeError(f"{what} --cluster {CURRENT}")
-    if text not in {EMBEDDED, CURRENT}:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither {EMBEDDED} nor {CURRENT}")
+    if text not in {EMBEDDED, KIND, CURRENT}:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {EMBEDDED}, {KIND} nor {CURRENT}")
     return text
 
 
@@ -209,8 +206,8 @@ CLUSTER: Flag = (
     {
         "metavar": "WHICH",
         "type": cluster,
-        "help": f"{EMBEDDED}: one of this run's own, removed afterwards with all in it; {CURRENT}: "
-        f"the kubeconfig's (default: {CURRENT}, or {EMBEDDED} if there is no kubeconfig at all)",
+        "help": f"{EMBEDDED}, {KIND}: one of this run's own, removed afterwards with all in it; "
+        f"{CURRENT}: the kubeconfig's (default, or {EMBEDDED} if there is no kubeconfig at all)",
     },
 )
 LINES: Flag = (

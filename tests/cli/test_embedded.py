@@ -88,8 +88,8 @@ def test_a_cluster_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["--cluster", "kind"], "kind clusters are not made here; make one with kind create"),
-        (["--cluster", "k3d"], "'k3d' is neither embedded nor current"),
+        (["--cluster", "kind", "--context", "x"], "has a context of its own, not 'x'"),
+        (["--cluster", "k3d"], "'k3d' is neither embedded, kind nor current"),
         (["--cluster", "embedded", "--context", "x"], "has a context of its own, not 'x'"),
     ],
 )

@@ -46,11 +46,12 @@ def run(argv: Sequence[str]) -> int:
 
 def _enter(stack: contextlib.ExitStack, given: argparse.Namespace, found: options.Options) -> None:
     """Make a cluster for this run, if there has to be one; `stack` removes it."""
-    if given.cluster == arguments.EMBEDDED and given.context:
-        message = f"--cluster {arguments.EMBEDDED} has a context of its own, not {given.context!r}"
+    own = given.cluster in {arguments.EMBEDDED, arguments.KIND}
+    if own and given.context:
+        message = f"--cluster {given.cluster} has a context of its own, not {given.context!r}"
         raise Complaint(message, "leave out one of the two", code=Exit.USAGE)
     silent = not given.cluster and not given.context and embedded.is_missing_kubeconfig(os.environ)
-    if given.cluster != arguments.EMBEDDED and not silent:
+    if not own and not silent:
         return
     screen = terminal.standard(no_color=found.no_color)
 
@@ -58,7 +59,12 @@ def _enter(stack: contextlib.ExitStack, given: argparse.Namespace, found: option
         screen.print([] if found.outputs.quiet else [text])
 
     try:
-        stack.enter_context(embedded.passing(say, "there is no kubeconfig" if silent else ""))
+        if given.cluster == arguments.KIND:
+            from tilt_client import kind  # noqa: PLC0415 - few runs need it
+
+            stack.enter_context(kind.passing(say))
+        else:
+            stack.enter_context(embedded.passing(say, "there is no kubeconfig" if silent else ""))
     except Complaint as complaint:
         running.record(found, screen, complaint)
         raise
