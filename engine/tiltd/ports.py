@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch, EnsureImage
-from tiltd.model.desired import JSON, Command, CustomBuild, DockerBuild, Image, Probe, Project
+from tiltd.model.desired import (
+    JSON,
+    Command,
+    CustomBuild,
+    DockerBuild,
+    Image,
+    LocalTarget,
+    Probe,
+    Project,
+)
 from tiltd.model.observed import (
     ClusterInfo,
     ContainerRun,
@@ -95,9 +104,9 @@ class LoadError(PermanentError):
 
 
 class Inputs(Protocol):
-    """Reads the files that a build depends on."""
+    """Reads the files that a build or a local command depends on."""
 
-    async def digest(self, build: DockerBuild | CustomBuild) -> str:
+    async def digest(self, user: DockerBuild | CustomBuild | LocalTarget) -> str:
         """SHA-256 (hex) over every file's path, mode and content, after all ignores."""
         ...
 

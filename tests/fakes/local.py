@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from tiltd import ports
 from tiltd.core import secret
-from tiltd.model.desired import Command, CustomBuild, DockerBuild, Probe, Project
+from tiltd.model.desired import Command, CustomBuild, DockerBuild, LocalTarget, Probe, Project
 from tiltd.model.observed import KubeContext, ServeStatus
 from tiltd.model.state import SessionSpec
 from tiltd.runtime.clock import Clock
@@ -40,8 +40,14 @@ class FakeInputs:
         self.seconds = 0.0
         self.hidden: dict[str, str] = {}
 
-    async def digest(self, build: DockerBuild | CustomBuild) -> str:
-        folder = build.context if isinstance(build, DockerBuild) else build.command.dir
+    async def digest(self, user: DockerBuild | CustomBuild | LocalTarget) -> str:
+        match user:
+            case DockerBuild(context=folder):
+                pass
+            case CustomBuild(command=command):
+                folder = command.dir
+            case LocalTarget(deps=deps):
+                folder = deps[0]
         await asyncio.sleep(self.seconds)
         self.reads.append(folder)
         return self.contents[folder]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import assert_never, cast
 
 from tiltd.core import secret
-from tiltd.model.desired import CustomBuild, DockerBuild
+from tiltd.model.desired import CustomBuild, DockerBuild, LocalTarget
 from tiltd.model.state import SessionSpec
 from tiltd.runtime import buildcontext, cache, ignores, threads
 
@@ -44,28 +44,32 @@ class LocalInputs:
         self._listings: OrderedDict[str, bytes] = OrderedDict()
         self._secrets: dict[bytes, str] = {}
 
-    async def digest(self, build: DockerBuild | CustomBuild) -> str:
+    async def digest(self, user: DockerBuild | CustomBuild | LocalTarget) -> str:
         """SHA-256 (hex) over every file's path, mode and content, after all ignores.
 
         Raises:
             PermanentError: the context is missing, or something in it can't be read.
             TransientError: it changed while it was read.
         """
-        match build:
+        match user:
             case DockerBuild():
                 return await self._run(
-                    lambda: buildcontext.entries(
-                        build.context, ignores.of_docker_build(build).filter
-                    )
+                    lambda: buildcontext.entries(user.context, ignores.of_docker_build(user).filter)
                 )
             case CustomBuild():
                 return await self._run(
                     lambda: buildcontext.path_entries(
-                        (dep, ignores.of_custom_build(build, dep)) for dep in build.deps
+                        (dep, ignores.of_custom_build(user, dep)) for dep in user.deps
+                    )
+                )
+            case LocalTarget():
+                return await self._run(
+                    lambda: buildcontext.path_entries(
+                        (dep, ignores.of_deps(user.ignore, dep)) for dep in user.deps
                     )
                 )
             case _:
-                assert_never(build)
+                assert_never(user)
 
     async def secrets(
         self, build: DockerBuild | CustomBuild, spec: SessionSpec

@@ -17,6 +17,7 @@ from tiltd.model.names import NodeName
 
 FILES = "files"
 HIDDEN = "hidden"
+UNREADABLE = "(can't be read)"
 _SECRET = "secret "  # noqa: S105 - how such a part is called
 _HINT = 4
 _LIST = 3
@@ -106,6 +107,18 @@ def of_resource(resource: Resource) -> tuple[Part, ...]:
             deps = custom.deps if custom else ()
     told = [Part(k, v) for k, c in commands.items() if c for k, v in _command(k, c)]
     return (*told, *(Part("dep", path) for path in deps))
+
+
+def of_local(target: LocalTarget, inputs: str) -> Mapping[str, str]:
+    """What a local resource's command and server depend on.
+
+    Args:
+        target: the resource's.
+        inputs: digest of its `deps`; empty: they can't be read.
+    """
+    commands = {"command": target.cmd, "serve": target.serve}
+    found = {k: v for name, c in commands.items() if c for k, v in _command(name, c)}
+    return found | ({FILES: inputs or UNREADABLE} if target.deps else {})
 
 
 def _of_service(target: ComposeTarget) -> Iterator[Part]:

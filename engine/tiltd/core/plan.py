@@ -22,11 +22,13 @@ from tiltd.core.parts import Part, Past
 from tiltd.core.reconcile import objects
 from tiltd.model import graph
 from tiltd.model.actions import ImageRefs
-from tiltd.model.desired import JSON, DockerBuild, Image, Manifest
+from tiltd.model.desired import JSON, DockerBuild, Image, LocalTarget, Manifest, Resource
 from tiltd.model.names import (
     ImageName,
     NodeName,
     ObjectId,
+    ResourceName,
+    command_node,
     image_node,
     object_node,
 )
@@ -99,11 +101,13 @@ class Looks:
         images: where each image is, if it is anywhere.
         trials: the dry runs, of the objects that needed one.
         gone: what the project has no longer.
+        deps: digests of the `deps` of local resources.
     """
 
     images: Mapping[ImageName, ImageReady | None] | None = None
     trials: Mapping[ObjectId, Trial] | None = None
     gone: tuple[Gone, ...] = ()
+    deps: Mapping[ResourceName, str] = field(default_factory=dict[ResourceName, str])
     past: Past = field(default_factory=Past)
 
 
@@ -179,8 +183,25 @@ def _planned(name: NodeName, s: State, looks: Looks) -> Planned:
                 parts=parts.of_resource(resource),
             )
         case graph.CommandNode(resource=resource) | graph.ServeNode(resource=resource):
-            reason = "local commands run in every session"
-            return Planned(name, Step.RUN, reason, parts=parts.of_resource(resource))
+            return _local(name, resource, looks)
+
+
+def _local(node: NodeName, resource: Resource, looks: Looks) -> Planned:
+    """A command runs whether or not its key is another one: it may have effects of its own."""
+    told = parts.of_resource(resource)
+    reason = "local commands run in every session"
+    if not isinstance(resource.target, LocalTarget):
+        return Planned(node, Step.RUN, reason, parts=told)
+    now = parts.of_local(resource.target, looks.deps.get(resource.name, ""))
+    key = keys.digest(dict(now))
+    before = looks.past.nodes.get(node)
+    compared = parts.compared(now, before.parts if before else None, looks.past)
+    last = before.key if before else ""
+    if before is not None:
+        changed = parts.told(compared) if last != key else ""
+        reason = f"{reason}; {f'changed: {changed}' if changed else 'nothing has changed'}"
+    listed = tuple(part for part in told if part.name == "dep")
+    return Planned(node, Step.RUN, reason, key, last, (*compared, *listed))
 
 
 def _image(image: Image, s: State, looks: Looks) -> Planned:
@@ -306,7 +327,7 @@ def _notes(planned: Planned, s: State, found: Mapping[NodeName, Planned]) -> Ite
 
 
 def used(s: State) -> Mapping[NodeName, parts.Used]:
-    """What the keys of this session's images and objects were, and their parts."""
+    """What the keys of this session's images, objects and commands were, and their parts."""
     images = {
         image_node(name): parts.Used(naming.key(name, s), image_parts(image, s))
         for name, image in s.graph.images.items()
@@ -318,4 +339,9 @@ def used(s: State) -> Mapping[NodeName, parts.Used]:
         if name in s.applied and all(image_node(i) in images for i in manifest.images)
         for found in (object_parts(manifest, s),)
     }
-    return images | applied
+    ran = {
+        command_node(name): parts.Used(keys.digest(dict(known.command_parts)), known.command_parts)
+        for name, known in s.resources.items()
+        if known.command_parts
+    }
+    return images | applied | ran

@@ -13,7 +13,7 @@ from tiltd.core import affected, backoff, inject, judge, live, manual, serving, 
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
-from tiltd.model.graph import Graph
+from tiltd.model.graph import CommandNode, Graph
 from tiltd.model.health import Verdict
 from tiltd.model.names import (
     CLUSTER,
@@ -83,8 +83,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             for name in names:
                 s = _with(s, name, undeployed=True, absent=name in absent)
             return s
-        case events.CommandDone(resource=name, wanted=wanted):
-            return _with(s, name, command_done=wanted, judged=False)
+        case events.CommandDone(resource=name, wanted=wanted, parts=parts):
+            return _with(s, name, command_done=wanted, command_parts=parts, judged=False)
         case events.ServeChanged(resource=name, status=status):
             return _with(s, name, serve=status, judged=False)
         case events.ClusterChanged():
@@ -117,7 +117,10 @@ def _attempt_started(s: State, event: events.AttemptStarted) -> State:
     number = 1 + (progress.last.number if progress.last else 0)
     running = Attempt(number, event.work, event.wanted, event.at)
     started = replace(progress, running=running)
-    return replace(s, progress={**s.progress, event.node: started})
+    s = replace(s, progress={**s.progress, event.node: started})
+    node = s.graph.nodes.get(event.node)
+    # What breaks off half-way has done something all the same: it is no longer as it was.
+    return _with(s, node.resource.name, command_parts={}) if isinstance(node, CommandNode) else s
 
 
 def _attempt_ended(s: State, event: events.AttemptEnded) -> State:
@@ -417,6 +420,7 @@ def _triggered(s: State, name: ResourceName) -> State:
     s = _with(
         replace(s, progress=progress, images=images),
         name,
+        command_parts={},
         triggered=True,
         due=False,
         generation=generation,

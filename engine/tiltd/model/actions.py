@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from tiltd.model.desired import Command, ComposeProject, ComposeTarget, Image, Manifest, Probe
@@ -165,11 +165,17 @@ class TakeStock:
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
-    """Run a local resource's `cmd` to its end. `key` digests what it depends on."""
+    """Run a local resource's `cmd` to its end. `key` digests what it depends on.
+
+    Args:
+        before: the parts of what it depended on when it last succeeded; if they are the same now,
+            it is not run again. Empty: it is run in any case.
+    """
 
     resource: ResourceName
     command: Command
     key: str
+    before: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,10 +235,15 @@ class ServicesRemoved:
 
 @dataclass(frozen=True, slots=True)
 class CommandDone:
-    """A local command ended with exit code 0."""
+    """A local command ended with exit code 0, or had done so with all that it depends on the same.
+
+    Args:
+        parts: what it depended on when it began (`core.parts`).
+    """
 
     resource: ResourceName
     wanted: str
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

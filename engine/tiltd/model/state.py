@@ -293,6 +293,7 @@ class ResourceState:
     Args:
         generation: counts changes to the files in its `deps`, and triggers.
         command_done: `wanted` of the command that last succeeded.
+        command_parts: what it depended on then; empty once it was begun again, or triggered.
         serve: the served process.
         undeployed: `down`: its own command, or Docker Compose, has removed it.
         absent: `down`: there was nothing of it to remove.
@@ -310,6 +311,7 @@ class ResourceState:
 
     generation: int = 1
     command_done: str = ""
+    command_parts: Mapping[str, str] = field(default_factory=dict[str, str])
     serve: ServeStatus | None = None
     undeployed: bool = False
     absent: bool = False

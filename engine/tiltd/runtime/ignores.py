@@ -4,6 +4,7 @@ The key of an image and the stream that its builder gets must cover the same fil
 their filter, and the translation of what goes wrong, from here.  Reads files: call it in a thread.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,19 @@ def of_custom_build(build: CustomBuild, dep: str) -> dockerignore.ContextFilter:
     Raises:
         PermanentError: a pattern can't be read.
     """
-    if not build.ignore:
+    return of_deps((Ignore(build.command.dir, build.ignore),) if build.ignore else (), dep)
+
+
+def of_deps(given: Sequence[Ignore], dep: str) -> dockerignore.ContextFilter:
+    """The filter below one of the `deps` of a command.
+
+    Raises:
+        PermanentError: a pattern can't be read.
+    """
+    if not given:
         return dockerignore.ContextFilter()
     try:
-        return dockerignore.from_ignores(dep, (Ignore(build.command.dir, build.ignore),))
+        return dockerignore.from_ignores(dep, given)
     except dockerignore.InvalidPatternError as error:
         raise _invalid(error, "") from error
 

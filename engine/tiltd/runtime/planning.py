@@ -16,9 +16,9 @@ from tiltd.core.parts import Past, Used
 from tiltd.core.reconcile import sources
 from tiltd.model import events
 from tiltd.model.actions import EnsureImage
-from tiltd.model.desired import Image, Manifest, Project
+from tiltd.model.desired import Image, LocalTarget, Manifest, Project
 from tiltd.model.graph import Graph
-from tiltd.model.names import ImageName, ObjectId, image_node
+from tiltd.model.names import ImageName, ObjectId, ResourceName, image_node
 from tiltd.model.observed import Grounds
 from tiltd.model.state import ImageReady, SessionSpec, State
 from tiltd.model.trial import Trial
@@ -95,7 +95,8 @@ class Planner:
         if offline:
             past = await self._pool.run(self._memory.past, s)
             s = await self._with_inputs(s, outside, spec, log, past)
-            looks = plan.Looks(past=await self._past(s, outside))
+            deps = await _deps(s, outside)
+            looks = plan.Looks(deps=deps, past=await self._past(s, outside, deps))
             return Drawn(s, await self._pool.run(plan.plan, s, looks))
         cluster = outside.clusters(s.label) if sources.needed(s) else None
         try:
@@ -116,6 +117,7 @@ class Planner:
             async with asyncio.TaskGroup() as group:
                 inputs = self._with_inputs(s, outside, spec, log)
                 reading_all = group.create_task(inputs, name="inputs")
+                depending = group.create_task(_deps(s, outside), name="deps")
                 looking = group.create_task(_found(s, cluster, spec), name="look")
         s = reading_all.result()
         for event in looking.result():
@@ -127,7 +129,8 @@ class Planner:
             trials = await self._try(s, cluster, images)
             where = await self._pool.run(origin.of, spec.tiltfile)
             gone = await _gone(s, cluster, where, log)
-        looks = plan.Looks(images, trials, gone, await self._past(s, outside))
+        deps = depending.result()
+        looks = plan.Looks(images, trials, gone, deps, await self._past(s, outside, deps))
         return Drawn(s, await self._pool.run(plan.plan, s, looks))
 
     async def _with_inputs(
@@ -179,11 +182,23 @@ class Planner:
         found = await _each(doubtful, attempt, _TRIALS)
         return {m.id: trial for m, trial in zip(doubtful, found, strict=True)}
 
-    async def _past(self, s: State, outside: Outside) -> Past:
+    async def _past(self, s: State, outside: Outside, deps: Mapping[ResourceName, str]) -> Past:
         past = await self._pool.run(self._memory.past, s)
-        now = {i.inputs: outside.inputs.listing(i.inputs) for i in s.images.values()}
+        digests = {*(i.inputs for i in s.images.values()), *deps.values()}
+        now = {digest: outside.inputs.listing(digest) for digest in digests}
         known = {digest: listing for digest, listing in now.items() if listing}
         return Past(past.nodes, {**past.listings, **known})
+
+
+async def _deps(s: State, outside: Outside) -> dict[ResourceName, str]:
+    """The digests of what local resources depend on."""
+    local = [
+        (name, resource.target)
+        for name, resource in s.graph.resources.items()
+        if isinstance(resource.target, LocalTarget)
+    ]
+    found = await _each(local, lambda item: reading.deps(outside.inputs, item[1]), _READS)
+    return {name: digest or "" for (name, _), digest in zip(local, found, strict=True)}
 
 
 async def _found(s: State, cluster: Cluster | None, spec: SessionSpec) -> tuple[events.Event, ...]:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from tiltd.model.desired import Image
+from tiltd.model.desired import Image, LocalTarget
 from tiltd.model.events import InputsRead
 from tiltd.model.observed import Grounds
 from tiltd.model.state import SessionSpec
-from tiltd.ports import Images, Inputs, Log
+from tiltd.ports import Images, Inputs, Log, PermanentError, TransientError
 
 
 class Sources(Protocol):
@@ -64,6 +64,19 @@ async def read(
     found = asked.result() if asked is not None else remembered or Grounds()
     grounds = replace(found, secrets=hidden.result())
     return InputsRead(image.name, generation, files.result(), grounds=grounds)
+
+
+async def deps(inputs: Inputs, target: LocalTarget) -> str | None:
+    """The digest of a local resource's `deps`: empty if there are none, `None` if unreadable.
+
+    That is no reason to fail: its command knows better what it needs of them.
+    """
+    if not target.deps:
+        return ""
+    try:
+        return await inputs.digest(target)
+    except (PermanentError, TransientError):
+        return None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, ParamSpec, Protocol, TypeVar, assert_never
 
-from tiltd.core import diff, follow, live
+from tiltd.core import diff, follow, live, parts
 from tiltd.core import graph as graphs
 from tiltd.model import events
 from tiltd.model.actions import (
@@ -31,7 +31,7 @@ from tiltd.model.actions import (
     TakeStock,
     Undeploy,
 )
-from tiltd.model.desired import JSON, Project
+from tiltd.model.desired import JSON, LocalTarget, Project
 from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope, ServiceContainer
@@ -386,10 +386,22 @@ class Worker:
 
     async def _run(self, action: RunCommand) -> tuple[events.Event, ...]:
         log = self._logs.writer(action.resource, "command")
+        found = await self._depends_on(action.resource)
+        if found and found == action.before:
+            log.write("nothing that it depends on is different: it is not run again\n")
+            return (events.CommandDone(action.resource, action.key, found),)
         code = await self._outside.processes.run(action.command, self._spec.env, log)
         if code != 0:
             raise PermanentError(_command_failed(action.resource, code))
-        return (events.CommandDone(action.resource, action.key),)
+        return (events.CommandDone(action.resource, action.key, found),)
+
+    async def _depends_on(self, name: ResourceName) -> Mapping[str, str]:
+        """The parts of a command's key; none where its `deps` can't be told."""
+        resource = self._store.state.graph.resources.get(name)
+        if resource is None or not isinstance(resource.target, LocalTarget):
+            return {}  # a reload has just dropped it
+        digest = await reading.deps(self._outside.inputs, resource.target)
+        return {} if digest is None else parts.of_local(resource.target, digest)
 
     async def _serve(self, action: Serve) -> tuple[events.Event, ...]:
         log = self._logs.writer(action.resource, "serve")

@@ -9,7 +9,10 @@ from tiltd.model.state import AttemptOutcome, State
 
 
 def command(resource: Resource, s: State, now: float) -> Decision:
-    """Run `cmd` once for each generation (a change in `deps`, a trigger)."""
+    """Run `cmd` once for each generation (a change in `deps`, a trigger).
+
+    A write that leaves `deps` as they were makes a generation too: who runs it looks at that.
+    """
     target = resource.target
     node = command_node(resource.name)
     if not isinstance(target, LocalTarget) or target.cmd is None:
@@ -19,7 +22,9 @@ def command(resource: Resource, s: State, now: float) -> Decision:
     wanted = keys.command_key(target.cmd, s.resources[resource.name].generation)
     if s.resources[resource.name].command_done == wanted:
         return manual.hold((resource.name,), s) or Done()
-    decision = holds.unless_failed(node, RunCommand(resource.name, target.cmd, wanted), s, now)
+    before = s.resources[resource.name].command_parts
+    action = RunCommand(resource.name, target.cmd, wanted, before)
+    decision = holds.unless_failed(node, action, s, now)
     return (_alone(resource, target, s) or decision) if isinstance(decision, Act) else decision
 
 
