@@ -13,6 +13,7 @@ from tilt_cluster.objects import ApiError, Object, PodRuntime
 from tilt_cluster.server import (
     documents,
     exchange,
+    openapi2,
     proxy,
     special,
     streams,
@@ -108,6 +109,11 @@ class Handler:
             return exchange.answer(request, versions)
         if path == "/openapi/v3":
             return exchange.answer(request, documents.openapi_index(known))
+        if path == "/openapi/v2":
+            if not openapi2.accepts(request.headers.get("Accept", "")):
+                text = "only the following media types are accepted: application/json"
+                raise ApiError(406, "NotAcceptable", text)
+            return exchange.answer(request, openapi2.document(known))
         if path.startswith("/openapi/v3/"):
             group, version = _place(path.removeprefix("/openapi/v3"))
             document = documents.openapi(known, group, version)

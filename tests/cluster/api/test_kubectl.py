@@ -96,6 +96,14 @@ def test_explain(run: Run) -> None:
     assert "maxSurge <IntOrString>" in said
 
 
+def test_strict_validation_names_the_field(run: Run) -> None:
+    assert "created" in run("kubectl", "apply", "--validate=strict", "-f", "-", stdin=APP)
+    wrong = APP.replace("replicas: 0", "replica: 0")
+
+    with pytest.raises(AssertionError, match=r'unknown field "spec\.replica"'):
+        run("kubectl", "apply", "--validate=strict", "-f", "-", stdin=wrong)
+
+
 def test_wait_and_patch(run: Run) -> None:
     run("kubectl", "apply", "-f", "-", stdin=APP)
     run("kubectl", "patch", "deploy", "web", "-p", '{"spec":{"minReadySeconds":2}}')
@@ -120,6 +128,9 @@ def test_helm_installs_upgrades_rolls_back_and_uninstalls(run: Run, tmp_path: Pa
     def colour() -> str:
         return run("kubectl", "get", "cm", "settings", "-o", "jsonpath={.data.colour}")
 
+    said = run(helm, "install", "shop", str(chart), "--dry-run=server")
+    assert "STATUS: pending-install" in said
+    assert run("kubectl", "get", "cm", "settings", "--ignore-not-found") == ""
     run(helm, "install", "shop", str(chart), "--wait")
     assert colour() == "red"
     run(helm, "upgrade", "shop", str(chart), "--set", "colour=blue")

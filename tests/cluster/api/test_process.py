@@ -148,7 +148,6 @@ def test_watchers_that_never_read_cost_nothing(running: Client) -> None:
         pytest.param("PATCH", MAPS, 405, id="patch of a collection"),
         pytest.param("DELETE", "/api/v1/namespaces", 405, id="all namespaces"),
         pytest.param("PUT", "/version", 405, id="write of a document"),
-        pytest.param("GET", "/openapi/v2", 404, id="OpenAPI v2"),
         pytest.param("GET", "/api/v1/%00", 404, id="a zero byte"),
         pytest.param("GET", f"{MAPS}?limit=x", 400, id="a limit that is no number"),
         pytest.param("GET", f"{MAPS}?resourceVersion=x", 400, id="a version that is no number"),
@@ -177,3 +176,11 @@ def test_a_taken_port_is_one_line(running: Client, tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("tilt-cluster: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_openapi_2_in_protobuf_is_not_acceptable(running: Client) -> None:
+    media = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+    answer = running.call("GET", "/openapi/v2", accept=media)
+
+    assert (answer.code, answer.body["reason"]) == (406, "NotAcceptable")
