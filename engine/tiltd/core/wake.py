@@ -47,7 +47,7 @@ def _about(  # noqa: C901, PLR0911 - a table of events
 ) -> Iterable[NodeName]:
     match event:
         case events.AttemptStarted(node=node):
-            return (node, *_judges(new, node), *_peers(new, node))
+            return (node, *_told_of_start(new, node), *_peers(new, node))
         case events.AttemptEnded(node=node):
             below = new.graph.dependents.get(node, ())
             above = _before(new, node) if _down(new) else ()
@@ -136,6 +136,13 @@ def _touched(s: State, seen: Iterable[JSON]) -> Iterator[NodeName]:
         name = live.find(s.applied, body, s.kube_context.namespace)
         if name is not None:
             yield object_node(name)
+
+
+def _told_of_start(s: State, node: NodeName) -> Iterable[NodeName]:
+    """Whose verdict tells what is under way: only `up` has one on what is being replaced."""
+    kind = node.partition("/")[0]
+    up = s.session is not None and s.session.spec.mode is Mode.UP
+    return _judges(s, node) if up or kind not in {"object", "image"} else ()
 
 
 def _judges(s: State, node: NodeName) -> Iterator[NodeName]:

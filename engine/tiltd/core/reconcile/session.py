@@ -119,13 +119,16 @@ def _failures(s: State, now: float) -> Iterator[causes.Failure]:
     problem = _failure(s, CLUSTER, now)
     if problem is not None:
         yield _work(problem, ())
-    for node in sorted(s.wanted):
+    # Asked after each event, so only those are looked at that have something to say.
+    tried = [n for n, p in s.progress.items() if p.failure is not None and n in s.wanted]
+    down = s.session is not None and s.session.spec.mode is Mode.DOWN
+    for node in sorted(s.wanted if down and s.unreadable else tried):
         problem = _failure(s, node, now)
         if problem is not None:
             yield _work(problem, _stopped(s, node))
         part = s.graph.nodes[node]
-        if isinstance(part, graph.ObjectNode):
-            unlisted = _unlisted(s, part)
+        if down and isinstance(part, graph.ObjectNode):
+            unlisted = removing.unlisted(part.manifest, s)
             if unlisted is not None:
                 yield _work(unlisted, (part.resource,))
     for name in s.graph.resources:
@@ -136,11 +139,6 @@ def _failures(s: State, now: float) -> Iterator[causes.Failure]:
 
 def _work(problem: Problem, resources: tuple[ResourceName, ...]) -> causes.Failure:
     return causes.Failure(problem, resources, f"{judge.WORK}{problem.code.value}")
-
-
-def _unlisted(s: State, part: graph.ObjectNode) -> Problem | None:
-    down = s.session is not None and s.session.spec.mode is Mode.DOWN
-    return removing.unlisted(part.manifest, s) if down else None
 
 
 def _stuck(s: State, name: ResourceName) -> Iterator[causes.Failure]:
