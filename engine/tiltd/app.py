@@ -21,6 +21,7 @@ from tiltd.model.state import State
 from tiltd.runtime import imports, places
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
+from tiltd.runtime.idleness import Idleness
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.memory import Memory
 from tiltd.runtime.planning import Planner
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 GRACE = 0.5
 _STOP = 2.0
 _IDLENESS = 0.25
-_UNWATCHED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +162,17 @@ class App:
 
     async def _watch_idleness(self) -> NoReturn:
         """Stop when nobody needs us any more."""
-        loop = asyncio.get_running_loop()
-        since = loop.time()
-        limit = self._config.idle_timeout
+        loop, servicer = asyncio.get_running_loop(), self._server.servicer
+        idleness = Idleness(loop.time(), self._config.idle_timeout, self._config.one_session)
         while True:
-            session = self.store.state.session
-            if self._server.servicer.streams or not (session is None or session.settled):
-                since = loop.time()
-            else:
-                servicer, silent = self._server.servicer, loop.time() - since
-                # On a busy machine a session may be over before its client has begun to watch.
-                known = session is not None and (
-                    servicer.told == session.spec.id or silent >= _UNWATCHED
-                )
-                used = known or (session is None and servicer.planned)
-                if (used and self._config.one_session) or (limit is not None and silent >= limit):
-                    self.stop()
+            if idleness.over(
+                loop.time(),
+                self.store.state.session,
+                streams=servicer.streams,
+                told=servicer.told,
+                planned=servicer.planned,
+            ):
+                self.stop()
             await asyncio.sleep(_IDLENESS)
 
     async def _warm(self) -> NoReturn:
