@@ -4,6 +4,9 @@
 * `config_maps`: 1,000 ConfigMaps applied (server-side) by one client over one connection.
 * `pod`: from create to Running, and to Ready, of a pod whose image the engine has (needs an
   engine and the image of `--image`, which must have `sh`).
+* `services`: `tilt-client ci` with ten services of the example's kind (a Python server with a
+  readiness probe, and a Service), their images built before, until it says that all are healthy,
+  with the default stability; and until it has ended, its own start included.
 * `idle`: share of a core over some seconds, and memory, with those objects.
 * `all_watches_know`: 5,000 objects and 100 watches that read, then one change: until all of
   them know.
@@ -12,6 +15,7 @@
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,14 +29,49 @@ from typing import Any
 
 from tests.cluster.api.client import APPLY, Client
 
+from bench import cluster, measure
+
 _MAPS = "/api/v1/namespaces/default/configmaps"
 _PODS = "/api/v1/namespaces/default/pods"
 _TICKS = 100
+_GONE = 404
+_SERVICES = 10
+_DOCKERFILE = """\
+FROM localhost:5000/base/python:3
+WORKDIR /app
+COPY index.html ./
+USER 65532
+CMD ["python3", "-m", "http.server", "8000"]
+"""
+_YAML = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: main
+          image: bench-{name}
+          ports: [{{name: http, containerPort: 8000}}]
+          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{{port: 80, targetPort: http}}]
+"""
 _LIMITS = {
     "ready_s": 0.5,
     "config_maps_s": 2.5,
     "running_s": 0.6,
     "pod_ready_s": 1.0,
+    "services_s": 6.0,
     "idle_mib": 90,
     "idle_core_percent": 1.0,
 }
@@ -51,6 +90,7 @@ def main() -> int:
         measured["config_maps_s"] = _config_maps(client)
         if not given.no_node:
             measured["running_s"], measured["pod_ready_s"] = _pods(client, given.image, given.runs)
+            measured["services_s"], measured["services_ended_s"] = _services(client, given.runs)
         measured["idle_core_percent"], measured["idle_mib"] = _idle(pid)
         with ExitStack() as stack:
             measured["all_watches_know_s"] = _load(client, stack)
@@ -141,6 +181,40 @@ def _statuses(client: Client, name: str) -> Iterator[Any]:
     with client.session.get(url, params=parameters, stream=True, timeout=40) as response:
         for line in response.iter_lines(chunk_size=None):
             yield json.loads(line)["object"].get("status") or {}
+
+
+def _services(client: Client, runs: int) -> tuple[float, float]:
+    """Until healthy, as `ci` says, and until it has ended; the first run builds the images."""
+    healthy: list[float] = []
+    ended: list[float] = []
+    with TemporaryDirectory() as folder:
+        project = Path(folder)
+        _write(project)
+        env = {**os.environ, "KUBECONFIG": str(client.kubeconfig)}
+        for number in range(runs + 1):
+            namespace = f"services-{number}"
+            client.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+            command = [cluster.CLIENT, "ci", "--namespace", namespace, "--report", "json=told"]
+            ended.append(measure.run(command, project, env).seconds)
+            healthy.append(json.loads((project / "told").read_text())["session"]["seconds"])
+            client.call("DELETE", f"/api/v1/namespaces/{namespace}")
+            # Waited for, so that the clean-up of one run does not burden the next.
+            while client.call("GET", f"/api/v1/namespaces/{namespace}").code != _GONE:
+                time.sleep(0.1)
+    return statistics.median(healthy[1:]), statistics.median(ended[1:])
+
+
+def _write(project: Path) -> None:
+    lines: list[str] = []
+    for number in range(_SERVICES):
+        name = f"svc-{number}"
+        folder = project / name
+        folder.mkdir()
+        (folder / "index.html").write_text(name)
+        (folder / "Dockerfile").write_text(_DOCKERFILE)
+        (project / f"{name}.yaml").write_text(_YAML.format(name=name))
+        lines += [f"docker_build('bench-{name}', '{name}')", f"k8s_yaml('{name}.yaml')"]
+    (project / "Tiltfile").write_text("\n".join([*lines, ""]))
 
 
 def _load(client: Client, stack: ExitStack) -> float:
