@@ -15,6 +15,7 @@ from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch, EnsureImag
 from tiltd.model.desired import (
     JSON,
     Command,
+    ComposeTarget,
     CustomBuild,
     DockerBuild,
     Image,
@@ -22,6 +23,7 @@ from tiltd.model.desired import (
     Probe,
     Project,
 )
+from tiltd.model.live_update import Target
 from tiltd.model.observed import (
     ClusterInfo,
     ContainerRun,
@@ -52,6 +54,10 @@ class PermanentError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+class GoneError(PermanentError):
+    """A container is not there, or not any more."""
 
 
 class Log(Protocol):
@@ -245,6 +251,21 @@ class Cluster(Protocol):
         """
         ...
 
+    async def execute(
+        self, target: Target, argv: Sequence[str], log: Log, stdin: bytes | None = None
+    ) -> int:
+        """Run a program in a container of a pod, to its end; its exit code.
+
+        A program that is not there ends with 127, as in a shell.  What is cancelled may go on in
+        the container: nobody can stop it from here.
+
+        Raises:
+            GoneError: there is no such container.
+            TransientError: the connection was not made, or broke off.
+            PermanentError: the cluster does not let us.
+        """
+        ...
+
     def follow(self, scopes: frozenset[Scope], listener: ClusterListener) -> None:
         """Watch exactly these scopes from now on: list, then watch, resumed for ever."""
         ...
@@ -343,6 +364,27 @@ class Composes(Protocol):
         Their logs are followed too: `log` gives one for a container.  Of a container that
         ran before `since` (seconds since the epoch) only what it prints from then on is told.
         """
+        ...
+
+    async def unpack(
+        self, target: Target, packed: bytes, service: ComposeTarget, spec: SessionSpec
+    ) -> None:
+        """Unpack a tar archive at the root of a service's container. Raises as `execute`."""
+        ...
+
+    async def execute(
+        self,
+        target: Target,
+        argv: Sequence[str],
+        service: ComposeTarget,
+        spec: SessionSpec,
+        log: Log,
+    ) -> int:
+        """Run a program in a service's container; see `Cluster.execute`."""
+        ...
+
+    async def restart(self, target: Target, service: ComposeTarget, spec: SessionSpec) -> None:
+        """Restart a service's container; its files stay as they are. Raises as `execute`."""
         ...
 
     async def down(self, action: ComposeDown, spec: SessionSpec, log: Log) -> frozenset[str]:

@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from tests.fakes.inside import Insides
 from tiltd import ports
 from tiltd.core import inject
 from tiltd.model.desired import JSON
+from tiltd.model.live_update import Target
 from tiltd.model.names import ObjectId
 from tiltd.model.observed import (
     ClusterInfo,
@@ -108,6 +110,7 @@ class FakeCluster:
         self.active = self.most_active = 0
         self.scopes: frozenset[Scope] = frozenset()
         self.closed = False
+        self.inside = Insides()
         self._closing = asyncio.Event()
         self._namespace = "default"
         self._managers: defaultdict[Uid, dict[Path, str]] = defaultdict(dict)
@@ -236,6 +239,21 @@ class FakeCluster:
             only = body["metadata"].get("uid")
             if live is not None and only in {None, live["metadata"]["uid"]}:
                 self.remove(live)
+
+    async def execute(
+        self, target: Target, argv: Sequence[str], log: ports.Log, stdin: bytes | None = None
+    ) -> int:
+        """See `ports.Cluster`; only containers that pods tell of are there."""
+        lives = (
+            status.get("containerID")
+            for body in self.objects.values()
+            if body["kind"] == "Pod"
+            for status in body.get("status", {}).get("containerStatuses", ())
+        )
+        if target.id not in lives:
+            problem = Problem(Code.COMMAND, f"no program can be run in {target}: not found")
+            raise ports.GoneError(problem)
+        return await self.inside.execute(target, argv, log, stdin)
 
     def follow(self, scopes: frozenset[Scope], listener: ports.ClusterListener) -> None:
         """See `ports.Cluster`."""

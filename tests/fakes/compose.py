@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.fakes.inside import Insides
 from tiltd import ports
 from tiltd.core import podspec
 from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch
+from tiltd.model.desired import ComposeTarget
+from tiltd.model.live_update import Target
 from tiltd.model.observed import ServiceContainer
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
@@ -40,6 +43,7 @@ class FakeCompose:
         self._sent: dict[str, Mapping[str, Any]] = {}
         self._changed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._made = 0
+        self.inside = Insides()
 
     async def up(
         self, action: ComposeUp, spec: SessionSpec, log: ports.Log, phase: ports.Phase
@@ -94,6 +98,29 @@ class FakeCompose:
                 await self._changed[name].wait()
         finally:
             self.watching.discard(name)
+
+    async def unpack(
+        self, target: Target, packed: bytes, service: ComposeTarget, spec: SessionSpec
+    ) -> None:
+        del service, spec
+        await asyncio.sleep(0.01)
+        self.inside.unpack(target, packed)
+
+    async def execute(
+        self,
+        target: Target,
+        argv: Sequence[str],
+        service: ComposeTarget,
+        spec: SessionSpec,
+        log: ports.Log,
+    ) -> int:
+        del service, spec
+        return await self.inside.execute(target, argv, log)
+
+    async def restart(self, target: Target, service: ComposeTarget, spec: SessionSpec) -> None:
+        del spec
+        self.inside.restarted.append(str(target))
+        self.make(service.service, started_at=self._clock.now())
 
     async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> frozenset[str]:
         del spec

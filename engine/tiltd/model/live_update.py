@@ -50,6 +50,7 @@ class Update:
         runs: steps to run in it.
         restart: restart it in the end.
         held: where its files differ from its image's, once this is done.
+        doubt: the same while it goes on, or after it broke off.
     """
 
     target: Target
@@ -59,3 +60,4 @@ class Update:
     runs: tuple[LiveUpdateStep, ...] = ()
     restart: bool = False
     held: Files = field(default_factory=dict[str, str], repr=False)
+    doubt: Files = field(default_factory=dict[str, str], repr=False)

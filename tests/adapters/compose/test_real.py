@@ -12,11 +12,14 @@ import pytest
 
 from tests import composing
 from tests.adapters.compose.conftest import Project, docker, where
+from tests.adapters.logged import Logged
 from tiltd.adapters import compose
 from tiltd.adapters.compose import engine
 from tiltd.adapters.processes import LocalProcesses
+from tiltd.model.live_update import Target
 from tiltd.model.problems import Code
-from tiltd.ports import PermanentError, TransientError
+from tiltd.ports import GoneError, PermanentError, TransientError
+from tiltd.runtime import archive
 
 pytestmark = pytest.mark.docker
 
@@ -252,3 +255,30 @@ async def test_an_engine_that_is_away_is_told_while_watching(real: Project) -> N
     assert isinstance(error, TransientError)
     assert error.problem.code is Code.ENGINE_UNREACHABLE
     real.services = {}
+
+
+async def test_files_go_into_a_running_container_and_programs_run_there(
+    real: Project, tmp_path: Path
+) -> None:
+    real.service("api", shell("echo began; exec sleep 1000"))
+    container = await real.up("api")
+    target, service = Target(container.id, container.name), real.target("api")
+    source = tmp_path / "main"
+    source.write_bytes(b"x" * 200_000)
+    packed = archive.packed([(str(source), "/srv/deep/main")])
+    await real.adapter.unpack(target, packed, service, real.spec)
+
+    async def run(*argv: str) -> tuple[int, str]:
+        log = Logged()
+        return await real.adapter.execute(target, argv, service, real.spec, log), log.text
+
+    assert await run("sh", "-c", "wc -c < /srv/deep/main; exit 7") == (7, "200000\n")
+    code, said = await run("no-such-program")
+    assert code in {126, 127}, said
+    await real.adapter.restart(target, service, real.spec)
+    assert await run("test", "-e", "/srv/deep/main") == (0, "")
+    docker("rm", "--force", container.id)
+    with pytest.raises(GoneError):
+        await run("true")
+    with pytest.raises(GoneError):
+        await real.adapter.unpack(target, packed, service, real.spec)

@@ -8,14 +8,15 @@ and go beside each other.  What takes long, building and pulling, goes before an
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from tiltd import ports
-from tiltd.adapters.compose import containers, running, watching
+from tiltd.adapters.compose import containers, inside, running, watching
 from tiltd.adapters.compose.engine import NOT_FOUND, Address, Engine, RefusedError
 from tiltd.core import podspec
 from tiltd.model.actions import ComposeDown, ComposeUp, ComposeWatch
-from tiltd.model.desired import ComposeProject
+from tiltd.model.desired import ComposeProject, ComposeTarget
+from tiltd.model.live_update import Target
 from tiltd.model.observed import ServiceContainer
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
@@ -91,6 +92,27 @@ class DockerCompose:
             self._positions,
         )
         await watch.run(changed)
+
+    async def unpack(
+        self, target: Target, packed: bytes, service: ComposeTarget, spec: SessionSpec
+    ) -> None:
+        """Unpack an archive in a container. See `ports.Composes`."""
+        await inside.unpack(self._engine(service.project, spec), target, packed)
+
+    async def execute(
+        self,
+        target: Target,
+        argv: Sequence[str],
+        service: ComposeTarget,
+        spec: SessionSpec,
+        log: ports.Log,
+    ) -> int:
+        """Run a program in a container. See `ports.Composes`."""
+        return await inside.execute(self._engine(service.project, spec), target, argv, log)
+
+    async def restart(self, target: Target, service: ComposeTarget, spec: SessionSpec) -> None:
+        """Restart a container. See `ports.Composes`."""
+        await inside.restart(self._engine(service.project, spec), target)
 
     async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> frozenset[str]:
         """Remove a project. See `ports.Composes`."""

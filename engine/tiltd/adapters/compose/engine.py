@@ -1,6 +1,6 @@
 """The Docker Engine's API over asyncio: single answers, and streams that end when they are closed.
 
-Reading only.  Each request has a connection of its own, so that closing it ends it.  The Engine
+Each request has a connection of its own, so that closing it ends it.  The Engine
 speaks HTTP/1.1; it answers with a length, in chunks, or until it closes (logs of old Engines).
 Paths go without a version, which means the Engine's newest.
 """
@@ -10,7 +10,7 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib import parse
 
@@ -23,6 +23,7 @@ _OK = 200
 _FAILED = 400
 NOT_FOUND = 404
 CONFLICT = 409
+_HEADER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,14 @@ class Address:
     key: str = ""
     tls: bool = False
     verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent, and its media type."""
+
+    body: bytes = field(repr=False)
+    kind: str = "application/json"
 
 
 class RefusedError(Exception):
@@ -77,25 +86,40 @@ class Engine:
         except (TimeoutError, ValueError) as error:
             raise self.broken(str(error) or "no answer") from error
 
+    async def send(
+        self, method: str, path: str, content: Content, query: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Send something, and what the Engine says to that. Raises as `get`."""
+        async with self.stream(path, query, method=method, content=content) as blocks:
+            return b"".join([block async for block in blocks])
+
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, query: Mapping[str, str] | None = None
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        content: Content | None = None,
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """The body at a path, block by block, until the Engine ends it. Raises as `get`."""
         reader, writer = await self._connect()
         try:
-            asked = f"{path}?{parse.urlencode(query)}" if query else path
-            writer.write(
-                f"GET {asked} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".encode()
-            )
             try:
+                asked = f"{path}?{parse.urlencode(query)}" if query else path
+                head = f"{method} {asked} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n"
+                body = content.body if content is not None else b""
+                if content is not None:
+                    head += f"Content-Type: {content.kind}\r\nContent-Length: {len(body)}\r\n"
+                writer.write(f"{head}\r\n".encode() + body)
+                await writer.drain()
                 status, headers = await _head(reader)
             except (OSError, EOFError, ValueError, IndexError) as error:
                 raise self.broken(str(error) or "it closed the connection") from error
-            body = _body(reader, headers)
+            blocks = _body(reader, headers)
             if status >= _FAILED:
-                raise RefusedError(status, _message(b"".join([b async for b in body])))
-            yield self._guarded(body)
+                raise RefusedError(status, _message(b"".join([b async for b in blocks])))
+            yield self._guarded(blocks)
         finally:
             writer.close()
 
@@ -172,3 +196,16 @@ def _message(body: bytes) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return body.decode("utf-8", "replace").strip()
+
+
+async def frames(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What is printed without a terminal: eight bytes before each piece tell stream and length."""
+    kept = bytearray()
+    async for block in blocks:
+        kept += block
+        while len(kept) >= _HEADER:
+            end = _HEADER + int.from_bytes(kept[4:_HEADER])
+            if len(kept) < end:
+                break
+            yield bytes(kept[_HEADER:end])
+            del kept[:end]

@@ -12,13 +12,12 @@ from typing import Any
 
 from tiltd import ports
 from tiltd.adapters.compose import containers
-from tiltd.adapters.compose.engine import CONFLICT, NOT_FOUND, Engine, RefusedError
+from tiltd.adapters.compose.engine import CONFLICT, NOT_FOUND, Engine, RefusedError, frames
 from tiltd.model.observed import ServiceContainer
 from tiltd.model.problems import Code, Problem
 
 _DRAIN = 1.0
 """Seconds that the last lines of a container which has ended get to arrive."""
-_HEADER = 8
 _LINE = b"\n"
 
 Changed = Callable[[tuple[ServiceContainer, ...]], None]
@@ -173,7 +172,7 @@ class _Follower:
         query = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1", "since": since}
         try:
             async with self._engine.stream(f"/containers/{self._id}/logs", query) as blocks:
-                parts = _lines(blocks) if tty else _frames(blocks)
+                parts = _lines(blocks) if tty else frames(blocks)
                 async for part in parts:
                     self._tell(part, position)
         except RefusedError as error:
@@ -196,19 +195,6 @@ def _stamp(position: str) -> str:
     """A time stamp of the Engine as it takes one (`since`): `seconds.nanoseconds`."""
     fraction = position.partition(".")[2].rstrip("Z") or "0"
     return f"{int(containers.seconds(position))}.{fraction:0<9}"
-
-
-async def _frames(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The messages of a log without terminal: eight bytes before each tell stream and length."""
-    kept = bytearray()
-    async for block in blocks:
-        kept += block
-        while len(kept) >= _HEADER:
-            end = _HEADER + int.from_bytes(kept[4:_HEADER])
-            if len(kept) < end:
-                break
-            yield bytes(kept[_HEADER:end])
-            del kept[:end]
 
 
 async def _lines(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, cast
 import yaml
 
 from tiltd import ports
-from tiltd.adapters.kubernetes import faults, kubeconfig, local, logs, objects, watching
+from tiltd.adapters.kubernetes import executing, faults, kubeconfig, local, logs, objects, watching
 from tiltd.adapters.kubernetes.discovery import Discovery
 from tiltd.adapters.kubernetes.faults import Refused
 from tiltd.adapters.kubernetes.inventory import Inventory
@@ -33,6 +33,7 @@ from tiltd.adapters.kubernetes.keeping import Keeper
 from tiltd.adapters.kubernetes.wire import NoAnswer, Request, Trouble, Wire
 from tiltd.core import inject, podspec
 from tiltd.model.desired import JSON
+from tiltd.model.live_update import Target
 from tiltd.model.names import ObjectId
 from tiltd.model.observed import ClusterInfo, ContainerRun, FoundObject, KubeContext, Scope
 from tiltd.model.problems import Code, Problem
@@ -185,6 +186,12 @@ class KubeCluster:
     async def delete(self, bodies: Sequence[JSON], seconds: float) -> None:
         """See `ports.Cluster`."""
         await self._connected().objects.delete(bodies, seconds)
+
+    async def execute(
+        self, target: Target, argv: Sequence[str], log: ports.Log, stdin: bytes | None = None
+    ) -> int:
+        """See `ports.Cluster`."""
+        return await executing.execute(self._connected().wire, target, argv, log, stdin)
 
     def follow(self, scopes: frozenset[Scope], listener: ports.ClusterListener) -> None:
         """See `ports.Cluster`; objects are told without `managedFields`.

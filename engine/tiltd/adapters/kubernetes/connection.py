@@ -9,6 +9,9 @@ ours would also run out where only this machine, or the server, is busy.
 
 A 401 loads the credentials anew, once, and tries again: tokens expire earlier than they say when
 they are revoked.
+
+Each WebSocket has a session of its own over the common connector: aiohttp shows a handshake's
+refusal, and what is needed to hang up, only to a session's own check of the status.
 """
 
 import asyncio
@@ -19,20 +22,22 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 from urllib import parse
 
 import aiohttp
 
 from tiltd.adapters.kubernetes.credentials import Access, Credentials
+from tiltd.adapters.kubernetes.faults import Refused
 from tiltd.adapters.kubernetes.wire import NoAnswer, Reply, Request, Trouble
 from tiltd.model.desired import JSON
 
 _CONNECT_SECONDS = 5.0
 _RELOAD_PAUSE = 5.0
 _UNAUTHORIZED = 401
+_SWITCHING = 101
 _READ_BUFFER = 2**18
 _CLOSING_TURNS = 20
 _ASKED_AGAIN = 1
@@ -93,6 +98,42 @@ class Connection:
                     _hang_up(response)
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
             raise _no_answer(error) from error
+
+    @asynccontextmanager
+    async def tube(self, request: Request, protocols: Sequence[str]) -> AsyncGenerator["_Tube"]:
+        """See `Wire`."""
+        common, _ = await self._fresh()
+        answers: list[aiohttp.ClientResponse] = []
+        async with _shaking(common.connector, answers) as session:
+            try:
+                async with asyncio.timeout(request.seconds):
+                    made = await self._shake(session, request, protocols)
+            except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+                raise _no_answer(error) from error
+            try:
+                yield _Tube(made)
+            finally:
+                _hang_up(answers[-1])
+                await made.close()
+
+    async def _shake(
+        self, session: aiohttp.ClientSession, request: Request, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        _, access = await self._fresh()
+        try:
+            return await session.ws_connect(
+                access.server + request.path,
+                protocols=protocols,
+                params=request.query,
+                headers=access.headers,
+                proxy=access.proxy or None,
+                ssl=access.tls if access.tls is not None else True,
+                server_hostname=access.server_name or None,
+            )
+        except Refused as refused:
+            if refused.reply.status == _UNAUTHORIZED and await self._reload():
+                return await self._shake(session, request, protocols)
+            raise
 
     async def _send(
         self, request: Request, within: aiohttp.ClientTimeout
@@ -196,6 +237,57 @@ class _Stream:
     async def pieces(self) -> AsyncIterator[bytes]:
         async for piece in self._response.content.iter_any():
             yield piece
+
+
+class _Tube:
+    def __init__(self, made: aiohttp.ClientWebSocketResponse) -> None:
+        self._made = made
+
+    @property
+    def protocol(self) -> str:
+        return self._made.protocol or ""
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await self._made.send_bytes(message)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _no_answer(error) from error
+
+    async def receive(self) -> bytes | None:
+        while True:
+            message = await self._made.receive()
+            match message.type:
+                case aiohttp.WSMsgType.BINARY:
+                    return cast("bytes", message.data)
+                case aiohttp.WSMsgType.TEXT:
+                    continue  # nothing here is text
+                case aiohttp.WSMsgType.CLOSE:
+                    return None
+                case aiohttp.WSMsgType.ERROR:
+                    raise NoAnswer(Trouble.CLOSED, str(message.data))
+                case _:
+                    raise NoAnswer(Trouble.CLOSED, "the connection broke off")
+
+
+def _shaking(
+    connector: aiohttp.BaseConnector | None, answers: list[aiohttp.ClientResponse]
+) -> aiohttp.ClientSession:
+    """A session for one WebSocket; `answers` gets the answer that agrees to it."""
+
+    async def check(response: aiohttp.ClientResponse) -> None:
+        if response.status != _SWITCHING:
+            raise Refused(await _whole(response))
+        answers.append(response)
+
+    return aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=False,
+        headers={"User-Agent": "tiltd"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        raise_for_status=check,
+        trust_env=False,
+    )
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:

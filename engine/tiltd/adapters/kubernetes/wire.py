@@ -1,7 +1,7 @@
 """Requests and streams as the rest of the adapter sees them: without any HTTP library."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -93,6 +93,31 @@ class Stream(Protocol):
         ...
 
 
+class Tube(Protocol):
+    """A WebSocket: messages both ways, with backpressure both ways."""
+
+    @property
+    def protocol(self) -> str:
+        """The one that the server has chosen of those offered; empty if it chose none."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Send a message.
+
+        Raises:
+            NoAnswer: it broke off.
+        """
+        ...
+
+    async def receive(self) -> bytes | None:
+        """The next message; `None` once the other side has closed.
+
+        Raises:
+            NoAnswer: it broke off.
+        """
+        ...
+
+
 class Wire(Protocol):
     """A way to the API server, credentials included."""
 
@@ -106,4 +131,13 @@ class Wire(Protocol):
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
         """Send a request and leave the answer to be read."""
+        ...
+
+    def tube(self, request: Request, protocols: Sequence[str]) -> AbstractAsyncContextManager[Tube]:
+        """Open a WebSocket, offering these subprotocols; leaving it hangs up.
+
+        Raises:
+            NoAnswer: there was no answer.
+            Refused: the server does not want to (`faults`).
+        """
         ...
