@@ -228,6 +228,38 @@ def test_a_socket_or_pipe_is_passed_over(tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
+def test_patterns_and_names_that_are_no_utf_8_meet(tmp_path: Path) -> None:
+    made = planted(tmp_path)
+    before = made.key()
+    for name in (b"caf\xe9.tmp", b"\xff\xfe", b"dir\xe9/inside"):
+        path = tmp_path / "app" / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    assert made.key() != before
+    (tmp_path / "app/.dockerignore").write_bytes(
+        b"secret\nnotes\n!notes/kept\n*.tmp\n\xff*\ndir\xe9\n"
+    )
+    ignored = made.key()
+    for name in (b"caf\xe9.tmp", b"\xff\xfe", b"dir\xe9/inside"):
+        (tmp_path / "app" / os.fsdecode(name)).write_text("2")
+    assert made.key() == ignored
+    (tmp_path / "app" / os.fsdecode(b"caf\xe9")).touch()
+    assert made.key() != ignored
+
+
+@pytest.mark.parametrize("year", [1970, 2100])
+def test_a_clock_that_jumps_hides_no_change(tmp_path: Path, year: int) -> None:
+    """Times from long ago or of the future, as a clock that was wrong has left them."""
+    made = planted(tmp_path)
+    path = tmp_path / "app/src/main.py"
+    at = (year - 1970) * 365 * 86_400 * 10**9
+    os.utime(path, ns=(at, at))
+    before = made.key()
+    path.write_text("PRINT()")
+    os.utime(path, ns=(at, at))
+    assert made.key() != before
+
+
 def test_a_context_that_is_gone_is_a_users_error(tmp_path: Path) -> None:
     made = planted(tmp_path)
     shutil.rmtree(tmp_path / "app")

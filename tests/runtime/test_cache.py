@@ -2,8 +2,10 @@
 
 import logging
 import os
+import shutil
 import sqlite3
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -159,6 +161,33 @@ def test_a_folder_that_is_not_there_is_done_without(tmp_path: Path, file: Path) 
     cache.put(str(file), file.stat(), DIGEST)
     assert cache.get(str(file), file.stat()) == DIGEST
     cache.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can play another user")
+@pytest.mark.parametrize("there", [True, False], ids=["with a cache", "without one"])
+def test_a_folder_that_can_not_be_written_is_done_without(there: bool) -> None:  # noqa: FBT001
+    """As on a read-only file system; a cache that is there is left alone."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    store, file = folder / "files.sqlite", folder / "file"
+    file.write_text("x")
+    try:
+        if there:
+            put(store, str(file), file.stat())
+        kept = sorted((p.name, p.read_bytes()) for p in folder.iterdir())
+        os.seteuid(65534)
+        try:
+            cache = FileCache(store)
+            assert cache.get(str(file), file.stat()) in {None, DIGEST}
+            cache.put(str(file), file.stat(), DIGEST)
+            cache.flush()
+            assert cache.get(str(file), file.stat()) == DIGEST
+            cache.close()
+        finally:
+            os.seteuid(0)
+        assert sorted((p.name, p.read_bytes()) for p in folder.iterdir()) == kept
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_link_is_not_followed(store: Path, tmp_path: Path, file: Path) -> None:

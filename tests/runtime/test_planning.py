@@ -271,6 +271,21 @@ async def test_offline_nobody_is_asked_and_the_last_run_is_compared_with(files: 
         assert engine.connections == 1
 
 
+async def test_an_image_that_was_deleted_behind_our_back_is_built_again(files: Path) -> None:
+    async with world(state_folder=files) as engine:
+        await running(engine, shop())
+        key = (await planned(engine))[IMG].key
+        engine.images.engine.clear()
+        engine.images.registry.clear()
+        found = await planned(engine)
+        assert found[IMG].step is Step.BUILD
+        assert found[IMG].reason == "as it was built last, but nowhere to be found"
+        assert found[IMG].key == key
+        await running(engine, shop())
+        assert steps(await planned(engine)) == {CHECK: Step.RUN}
+        assert len(engine.images.built) == 4
+
+
 def on_others(secret: str = "") -> Project:
     secrets = (secret,) if secret else ()
     docker = DockerBuild("/src/img", "/src/img/Dockerfile", "FROM busybox:1", secret=secrets)
