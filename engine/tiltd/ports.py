@@ -27,9 +27,12 @@ from tiltd.model.live_update import Target
 from tiltd.model.observed import (
     ClusterInfo,
     ContainerRun,
+    Forward,
+    ForwardStatus,
     FoundObject,
     Grounds,
     KubeContext,
+    PodPort,
     Scope,
     ServeStatus,
     ServiceContainer,
@@ -195,6 +198,9 @@ Unreadable = Callable[[Scope, str], None]
 Blind = Callable[[frozenset[Scope]], None]
 """Told on the event loop, at each change: the scopes whose changes can't be seen at present."""
 
+ForwardListener = Callable[[Forward, ForwardStatus | None], None]
+"""Told on the event loop, at each change: how a forward is doing; `None` once it is closed."""
+
 LOG_KIND = "Pod/log"
 """The kind in the scope of logs that may not be read."""
 
@@ -280,12 +286,20 @@ class Cluster(Protocol):
         """Wait until the logs of these lives, which are over, have been read to their end."""
         ...
 
+    def forward(self, wanted: Mapping[Forward, PodPort | None], listener: ForwardListener) -> None:
+        """Have exactly these ports of this machine lead to these pods from now on.
+
+        A connection goes to the pod that its forward has then, and comes to nothing without one.
+        What can't be listened on is told, and tried again until it can.
+        """
+        ...
+
     async def run(self) -> None:
         """Owns the tasks that follow; runs beside everything else until `close`."""
         ...
 
     async def close(self) -> None:
-        """End every watch, log and connection."""
+        """End every watch, log, forward and connection."""
         ...
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from tests.fakes.forwards import FakeForwards
 from tests.fakes.inside import Insides
 from tiltd import ports
 from tiltd.core import inject
@@ -27,8 +28,10 @@ from tiltd.model.names import ObjectId
 from tiltd.model.observed import (
     ClusterInfo,
     ContainerRun,
+    Forward,
     FoundObject,
     KubeContext,
+    PodPort,
     Scope,
     Uid,
 )
@@ -109,6 +112,7 @@ class FakeCluster:
         self.deleted: list[str] = []
         self.active = self.most_active = 0
         self.scopes: frozenset[Scope] = frozenset()
+        self.forwards = FakeForwards()
         self.closed = False
         self.inside = Insides()
         self._closing = asyncio.Event()
@@ -276,6 +280,12 @@ class FakeCluster:
         del runs, seconds
         await asyncio.sleep(0)
 
+    def forward(
+        self, wanted: Mapping[Forward, PodPort | None], listener: ports.ForwardListener
+    ) -> None:
+        """See `ports.Cluster`."""
+        self.forwards.want(wanted, listener)
+
     async def run(self) -> None:
         """See `ports.Cluster`; nothing here needs a task."""
         await self._closing.wait()
@@ -286,6 +296,7 @@ class FakeCluster:
         self.closed = True
         self._closing.set()
         self.scopes, self._logs = frozenset(), {}
+        self.forwards.stop()
         for timer in self._timers:
             timer.cancel()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import affected, backoff, inject, judge, live, manual, serving, stock
+from tiltd.core import affected, backoff, forwards, inject, judge, live, manual, serving, stock
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
@@ -89,6 +89,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return _with(s, name, serve=status, judged=False)
         case events.ClusterChanged():
             return _cluster_changed(s, event)
+        case events.ForwardChanged():
+            return _forward_changed(s, event)
         case events.FilesChanged(paths=paths):
             return _files_changed(s, paths)
         case events.HealthJudged():
@@ -353,7 +355,8 @@ def _judged(s: State, event: events.HealthJudged) -> State:
     known = s.resources[name]
     keeps = s.session is not None and s.session.spec.keep_going
     failed = keeps and known.blamed is None and health.verdict is Verdict.FAILED
-    once = known.ready_once or judge.ready(health)
+    # Who waits for it may want to reach it through a port of this machine.
+    once = known.ready_once or (judge.ready(health) and not forwards.pending(name, s))
     return _with(
         s,
         name,
@@ -375,6 +378,16 @@ def _cluster_changed(s: State, event: events.ClusterChanged) -> State:
         s = replace(s, applied={k: a for k, a in s.applied.items() if k not in lost})
     s = _lost(s, gone) if gone else s
     return _adopt(s, event.seen, event.gone, event.at)
+
+
+def _forward_changed(s: State, event: events.ForwardChanged) -> State:
+    """A first answer, whichever, may be what is left to be waited for."""
+    left = {f: status for f, status in s.forwards.items() if f != event.forward}
+    now = left if event.status is None else {**left, event.forward: event.status}
+    name = event.forward.resource
+    known = s.resources.get(name)
+    s = replace(s, forwards=now)
+    return _with(s, name, judged=False) if known is not None and not known.ready_once else s
 
 
 def _files_changed(s: State, paths: tuple[str, ...]) -> State:

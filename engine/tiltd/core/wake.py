@@ -76,6 +76,8 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return (*gone, *(n for node in gone for n in _before(new, node)))
         case events.CommandDone(resource=name):
             return (resource_node(name), *_below(new, command_node(name)))
+        case events.ForwardChanged(forward=forward):
+            return (resource_node(forward.resource),)
         case events.ServeChanged(resource=name):
             return (resource_node(name), *_below(new, serve_node(name)))
         case events.HealthJudged(resource=name):

@@ -9,6 +9,8 @@ from tiltd.model.health import Assessment
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import (
     ClusterInfo,
+    Forward,
+    ForwardStatus,
     Grounds,
     KubeContext,
     Scope,
@@ -264,6 +266,14 @@ class ClusterChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardChanged:
+    """A port of this machine that leads to a pod does otherwise now; `None`: it is closed."""
+
+    forward: Forward
+    status: ForwardStatus | None
+
+
+@dataclass(frozen=True, slots=True)
 class FilesChanged:
     """Files were written, made or removed (absolute paths)."""
 
@@ -308,6 +318,7 @@ Event = (
     | CommandDone
     | ServeChanged
     | ClusterChanged
+    | ForwardChanged
     | FilesChanged
     | HealthJudged
     | Triggered

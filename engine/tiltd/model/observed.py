@@ -186,3 +186,41 @@ class FoundObject:
 
     id: ObjectId
     body: JSON
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Forward:
+    """A port of this machine that leads into a resource, as the Tiltfile has it.
+
+    Args:
+        host: the address or name to listen on.
+        local_port: 0 leaves the choice to this machine.
+        container_port: 0 leaves it to the pod (`core.forwards`).
+    """
+
+    resource: ResourceName
+    host: str
+    local_port: int
+    container_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodPort:
+    """Where a forward leads to."""
+
+    namespace: str
+    pod: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardStatus:
+    """How a forward is doing.
+
+    Args:
+        local_port: where it listens; 0 while it does not.
+        problem: why it does not, or why its last connection came to nothing.
+    """
+
+    local_port: int = 0
+    problem: str = ""

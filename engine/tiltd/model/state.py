@@ -16,6 +16,8 @@ from tiltd.model.health import Assessment, Memory
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
 from tiltd.model.observed import (
     ClusterInfo,
+    Forward,
+    ForwardStatus,
     Grounds,
     KubeContext,
     Live,
@@ -347,6 +349,7 @@ class State:
         blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
         stock: the account of what this project has applied.
+        forwards: how the ports of this machine that lead to pods do; closed ones are absent.
     """
 
     revision: int = 0
@@ -368,6 +371,7 @@ class State:
     unreadable: Mapping[Scope, str] = field(default_factory=dict[Scope, str])
     live: Live = field(default_factory=Live)
     stock: Stock = field(default_factory=Stock)
+    forwards: Mapping[Forward, ForwardStatus] = field(default_factory=dict[Forward, ForwardStatus])
     progress: Mapping[NodeName, Progress] = field(default_factory=dict[NodeName, Progress])
     images: Mapping[ImageName, ImageState] = field(default_factory=dict[ImageName, ImageState])
     applied: Mapping[ObjectId, Applied] = field(default_factory=dict[ObjectId, Applied])

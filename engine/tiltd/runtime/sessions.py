@@ -11,7 +11,7 @@ import operator
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-from tiltd.core import follow
+from tiltd.core import follow, forwards
 from tiltd.model import events
 from tiltd.model.desired import JSON
 from tiltd.model.names import NodeName, ResourceName, SessionId
@@ -20,6 +20,7 @@ from tiltd.model.state import Outcome, ResourceState, Session, SessionSpec, Stat
 from tiltd.ports import Cluster, Log
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.controller import Controller
+from tiltd.runtime.forwarding import Forwarding
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
 from tiltd.runtime.worker import Worker
@@ -74,6 +75,7 @@ class Sessions:
         self._changed = asyncio.Event()
         self._frame: tuple[object, ...] = ()
         self._runs: dict[ResourceName, tuple[ResourceState, frozenset[ContainerRun]]] = {}
+        self._forwarding = Forwarding(store, logs)
         store.listen(self._notice)
 
     @property
@@ -146,12 +148,14 @@ class Sessions:
         ended = state.session is None or state.session.ended is not None
         if cluster is None or state.cluster is None or ended:
             self._frame, self._runs = (), {}
+            self._forwarding.follow(cluster, {})
             return
         frame = (cluster, *_frame(state))
         if _differ(self._frame, frame):
             self._frame, self._runs = frame, {}
             cluster.follow(follow.watch_scopes(state), self._seen)
         self._follow_logs(cluster, state)
+        self._forwarding.follow(cluster, forwards.wanted(state))
 
     def _follow_logs(self, cluster: Cluster, state: State) -> None:
         if self._note_runs(state):

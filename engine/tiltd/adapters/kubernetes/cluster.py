@@ -28,6 +28,7 @@ from tiltd import ports
 from tiltd.adapters.kubernetes import executing, faults, kubeconfig, local, logs, objects, watching
 from tiltd.adapters.kubernetes.discovery import Discovery
 from tiltd.adapters.kubernetes.faults import Refused
+from tiltd.adapters.kubernetes.forwarding import Forwarding
 from tiltd.adapters.kubernetes.inventory import Inventory
 from tiltd.adapters.kubernetes.keeping import Keeper
 from tiltd.adapters.kubernetes.wire import NoAnswer, Request, Trouble, Wire
@@ -35,7 +36,15 @@ from tiltd.core import inject, podspec
 from tiltd.model.desired import JSON
 from tiltd.model.live_update import Target
 from tiltd.model.names import ObjectId
-from tiltd.model.observed import ClusterInfo, ContainerRun, FoundObject, KubeContext, Scope
+from tiltd.model.observed import (
+    ClusterInfo,
+    ContainerRun,
+    Forward,
+    FoundObject,
+    KubeContext,
+    PodPort,
+    Scope,
+)
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
 from tiltd.model.trial import Trial
@@ -96,6 +105,7 @@ class KubeCluster:
         self._log: Callable[[ContainerRun], ports.Log] | None = None
         self._watches = Keeper[Scope, Scope](self._watch)
         self._streams = Keeper[logs.Key, ContainerRun](self._stream, grace=_LOG_GRACE)
+        self._forwarding = Forwarding(lambda: self._connected().wire)
 
     async def warm(self) -> None:
         """Import what takes long, in a thread."""
@@ -104,7 +114,7 @@ class KubeCluster:
     async def run(self) -> None:
         """Follow what is wanted, until cancelled or closed."""
         async with asyncio.TaskGroup() as group:
-            keepers = (self._watches, self._streams)
+            keepers = (self._watches, self._streams, self._forwarding)
             tasks = [group.create_task(keeper.run(), name="keeper") for keeper in keepers]
             tasks.append(group.create_task(self._listen_for_life(), name="life"))
             await self._closed.wait()
@@ -217,6 +227,12 @@ class KubeCluster:
         """See `ports.Cluster`; gives up after `seconds`."""
         await self._streams.ended({logs.key(run) for run in runs}, seconds)
 
+    def forward(
+        self, wanted: Mapping[Forward, PodPort | None], listener: ports.ForwardListener
+    ) -> None:
+        """See `ports.Cluster`."""
+        self._forwarding.want(wanted, listener)
+
     async def close(self) -> None:
         """See `ports.Cluster`."""
         self._closed.set()
@@ -259,7 +275,7 @@ class KubeCluster:
 
     async def _disconnect(self) -> None:
         self._scopes, self._positions = frozenset(), {}
-        await asyncio.gather(self._watches.stop(), self._streams.stop())
+        await asyncio.gather(self._watches.stop(), self._streams.stop(), self._forwarding.stop())
         link, self._link = self._link, None
         if link:
             await link.connection.close()
