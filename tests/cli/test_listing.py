@@ -49,6 +49,15 @@ API = resource(
     order=1,
     started_at=STARTED,
     ready_at=STARTED + 2,
+    links=[pb.Link(url="http://localhost:8080/"), pb.Link(url="http://localhost:9229/")],
+    port_forwards=[
+        pb.PortForward(
+            host="localhost", local_port=8080, open=True, pod="api-1", container_port=80
+        ),
+        pb.PortForward(
+            name="debug", host="localhost", local_port=9229, problem="9229 is in use by another"
+        ),
+    ],
     pods=[pod("api-1"), pod("job", phase="Succeeded", ready=False)],
 )
 ASLEEP = pb.Resource(name="seed", enabled=True, kind=pb.RESOURCE_KIND_LOCAL, order=2)
@@ -65,8 +74,8 @@ def test_a_table_has_a_line_for_each_resource() -> None:
         "off   Disabled  -     -         -          not started yet",
     ]
     wide = listing.table([API], known, NOW, PLAIN, wide=True)
-    assert wide[0].split()[-6:] == ["LABELS", "BUILD", "PUSH", "APPLY", "READY-AFTER", "STATUS"]
-    assert wide[1].split()[-1] == "2.0s"
+    assert wide[0].split()[-5:] == ["PUSH", "APPLY", "READY-AFTER", "LINKS", "STATUS"]
+    assert wide[1].split()[-2:] == ["2.0s", "http://localhost:8080/,http://localhost:9229/"]
 
 
 def test_the_head_tells_how_the_session_stands() -> None:
@@ -149,6 +158,17 @@ def test_a_description_tells_why_and_what_was_printed() -> None:
     rows = [text.split() for text in told]
     assert ["main", "running", "not", "ready", "3", "restarts", "shop"] in rows
     assert ["init", "setup", "terminated", "Completed", "not", "ready", "0", "restarts"] in rows
+
+
+def test_a_description_tells_where_ports_lead_and_which_are_closed() -> None:
+    told = list(describing.lines(API, knowing(API), [], NOW, PLAIN))
+    assert "Links:        http://localhost:8080/, http://localhost:9229/" in told
+    at = told.index("Port forwards:")
+    assert told[at + 1 : at + 4] == [
+        "  HERE            STATE   POD    PORT  NOTE",
+        "  localhost:8080  open    api-1  80",
+        "  localhost:9229  closed  -      -     9229 is in use by another",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,20 @@ def test_verdicts_are_told_when_they_change() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("mode", "shown"),
+    [
+        (pb.MODE_UP, "web │ ✔ healthy after 4.2s: http://localhost:80/ http://localhost:81/x"),
+        (pb.MODE_CI, "web │ ✔ healthy after 4.2s"),
+    ],
+)
+def test_up_tells_where_to_look_at_what_is_healthy(mode: "pb.Mode.ValueType", shown: str) -> None:
+    links = [pb.Link(url=f"http://localhost:{end}") for end in ("80/", "81/x")]
+    web = resource("web", pb.VERDICT_HEALTHY, links=links)
+    session = pb.Session(started_at=STARTED, mode=mode)
+    assert told(change(web, session=session)) == [shown]
+
+
 def test_success_is_one_line() -> None:
     shown = screen()
     targets = [built(1), applied("a"), applied("b"), applied("c", reused="cluster")]

@@ -18,6 +18,7 @@ from tiltd.model.state import Mode, Outcome, State
 
 WEB = ResourceName("web")
 EIGHTY = PortForward(8080, 80)
+NO_PORTS: list[int] = []
 
 
 def resource(*given: PortForward) -> Resource:
@@ -96,8 +97,8 @@ def test_the_pod_that_a_forward_leads_to(pods: list[Json], expected: str | None)
         pytest.param(PortForward(8080), [[8000, 8080]], 8080, id="the local one, declared"),
         pytest.param(PortForward(8080), [[8000], [8080]], 8080, id="declared by another container"),
         pytest.param(PortForward(8080), [[8000, 9000]], 8000, id="the first declared"),
-        pytest.param(PortForward(8080), [[], [9000]], 9000, id="the first of the second"),
-        pytest.param(PortForward(8080), [[]], 8080, id="none declared"),
+        pytest.param(PortForward(8080), [NO_PORTS, [9000]], 9000, id="the first of the second"),
+        pytest.param(PortForward(8080), [NO_PORTS], 8080, id="none declared"),
         pytest.param(PortForward(0), [[8000]], 8000, id="any local one"),
     ],
 )

@@ -120,8 +120,8 @@ async def test_what_the_tiltfile_changes_is_opened_and_closed(engine: World) -> 
     await engine.until(healthy)
     await reload(engine, build.project(web(PortForward(9090, 80), PortForward(0, 81))))
     nine, free = Forward(WEB, "localhost", 9090, 80), Forward(WEB, "localhost", 0, 81)
-    await engine.until(lambda s: s.forwards.keys() == {nine, free})
-    assert forwards(engine).open.keys() == {nine, free}
+    await engine.until(lambda s: set(s.forwards) == {nine, free})
+    assert set(forwards(engine).open) == {nine, free}
     assert engine.state.forwards[free].local_port > FIRST_FREE
     await reload(engine, build.project(build.local("other", "true")))
     await engine.until(lambda s: not s.forwards)

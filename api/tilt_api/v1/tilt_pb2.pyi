@@ -795,6 +795,7 @@ class Resource(_message.Message):
     STARTED_AT_FIELD_NUMBER: _builtins.int
     READY_AT_FIELD_NUMBER: _builtins.int
     PODS_FIELD_NUMBER: _builtins.int
+    PORT_FORWARDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: Global___ResourceKind.ValueType
     enabled: _builtins.bool
@@ -830,6 +831,10 @@ class Resource(_message.Message):
     def pods(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pod]:
         """Its pods that are there, oldest first."""
 
+    @_builtins.property
+    def port_forwards(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortForward]:
+        """The ports of this machine that lead to its pods; `links` has their pages."""
+
     def __init__(
         self,
         *,
@@ -849,10 +854,11 @@ class Resource(_message.Message):
         started_at: _builtins.float | None = ...,
         ready_at: _builtins.float | None = ...,
         pods: _abc.Iterable[Global___Pod] | None = ...,
+        port_forwards: _abc.Iterable[Global___PortForward] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at", "_started_at", b"_started_at", "hold", b"hold", "ready_at", b"ready_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at", "_started_at", b"_started_at", "auto_init", b"auto_init", "enabled", b"enabled", "findings", b"findings", "hold", b"hold", "kind", b"kind", "labels", b"labels", "links", b"links", "name", b"name", "order", b"order", "pods", b"pods", "ready_at", b"ready_at", "resource_deps", b"resource_deps", "started_at", b"started_at", "status", b"status", "targets", b"targets", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at", "_started_at", b"_started_at", "auto_init", b"auto_init", "enabled", b"enabled", "findings", b"findings", "hold", b"hold", "kind", b"kind", "labels", b"labels", "links", b"links", "name", b"name", "order", b"order", "pods", b"pods", "port_forwards", b"port_forwards", "ready_at", b"ready_at", "resource_deps", b"resource_deps", "started_at", b"started_at", "status", b"status", "targets", b"targets", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ready_at: _TypeAlias = _typing.Literal["ready_at"]  # noqa: Y015
     _WhichOneofArgType__ready_at: _TypeAlias = _typing.Literal["_ready_at", b"_ready_at"]  # noqa: Y015
@@ -864,6 +870,54 @@ class Resource(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__started_at) -> _WhichOneofReturnType__started_at | None: ...
 
 Global___Resource: _TypeAlias = Resource  # noqa: Y015
+
+@_typing.final
+class PortForward(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    LOCAL_PORT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    POD_FIELD_NUMBER: _builtins.int
+    CONTAINER_PORT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What the Tiltfile calls it."""
+    host: _builtins.str
+    """Where it listens on this machine, and the page there."""
+    local_port: _builtins.int
+    url: _builtins.str
+    open: _builtins.bool
+    """Something listens."""
+    namespace: _builtins.str
+    """Where it leads to at present; no pod while none runs."""
+    pod: _builtins.str
+    container_port: _builtins.int
+    problem: _builtins.str
+    """Why it is not open, or why its last connection came to nothing."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        host: _builtins.str = ...,
+        local_port: _builtins.int = ...,
+        url: _builtins.str = ...,
+        open: _builtins.bool = ...,
+        namespace: _builtins.str = ...,
+        pod: _builtins.str = ...,
+        container_port: _builtins.int = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_port", b"container_port", "host", b"host", "local_port", b"local_port", "name", b"name", "namespace", b"namespace", "open", b"open", "pod", b"pod", "problem", b"problem", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortForward: _TypeAlias = PortForward  # noqa: Y015
 
 @_typing.final
 class Pod(_message.Message):

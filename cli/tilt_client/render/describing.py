@@ -28,6 +28,7 @@ def lines(
     yield from _row("Links", ", ".join(link.url for link in resource.links))
     yield from _targets(resource, now)
     yield from _pods(resource.pods, now)
+    yield from _forwards(resource.port_forwards)
     yield from _findings(resource, log, look)
     if log:
         yield f"Last {style.count(len(log), 'line')} of the log:"
@@ -83,6 +84,23 @@ def _container(container: pb.Container) -> list[str]:
     name = f"  {'init ' if container.init else ''}{container.name}"
     restarts = style.count(container.restarts, "restart")
     return [name, state, ready, restarts, container.image]
+
+
+def _forwards(forwards: Sequence[pb.PortForward]) -> Iterator[str]:
+    if forwards:
+        yield "Port forwards:"
+        rows = [["HERE", "STATE", "POD", "PORT", "NOTE"], *map(_forward, forwards)]
+        yield from _indented(style.columns(rows))
+
+
+def _forward(forward: pb.PortForward) -> list[str]:
+    return [
+        f"{forward.host}:{forward.local_port}",
+        "open" if forward.open else "closed",
+        forward.pod or "-",
+        str(forward.container_port or "-"),
+        forward.problem or forward.name,
+    ]
 
 
 def _findings(resource: pb.Resource, log: Iterable[pb.LogLine], look: Style) -> Iterator[str]:

@@ -47,7 +47,7 @@ def table(
 ) -> list[str]:
     """A line for each resource."""
     titles = ["NAME", "VERDICT", "PODS", "RESTARTS", "BEGAN"]
-    titles += ["KIND", "LABELS", "BUILD", "PUSH", "APPLY", "READY-AFTER"] if wide else []
+    titles += ["KIND", "LABELS", "BUILD", "PUSH", "APPLY", "READY-AFTER", "LINKS"] if wide else []
     shown = list(resources)
     rows = [[*titles, "STATUS"], *(_row(r, known, now, wide=wide) for r in shown)]
     first, *rest = style.columns(rows)
@@ -87,6 +87,7 @@ def _row(resource: pb.Resource, known: Known, now: float, *, wide: bool) -> list
         took = times.of(resource)
         row += [kind(resource) or _NONE, ",".join(resource.labels) or _NONE]
         row += [_cell(seconds) for seconds in (took.build, took.push, took.apply, took.ready)]
+        row.append(",".join(link.url for link in resource.links) or _NONE)
     well = resource.verdict == pb.VERDICT_HEALTHY
     return [*row, "" if well else " ".join(waiting.why(resource).split())]
 

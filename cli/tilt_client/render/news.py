@@ -40,7 +40,7 @@ class News:
             if resource.enabled:
                 for target in resource.targets:
                     found.extend(self._target(resource, target))
-                found.extend(self._verdict(resource, now - known.session.started_at))
+                found.extend(self._verdict(resource, known.session, now))
         return found
 
     def _first(self, *what: object) -> bool:
@@ -80,7 +80,7 @@ class News:
             if text and self._first(target.id, attempt.number, target.key):
                 yield Item(resource.name, text, Tone.QUIET)
 
-    def _verdict(self, resource: pb.Resource, elapsed: float) -> Iterator[Item]:
+    def _verdict(self, resource: pb.Resource, session: pb.Session, at: float) -> Iterator[Item]:
         finding = resource.findings[0] if resource.findings else pb.Finding()
         now = (resource.verdict, finding.rule, finding.message if _failing(resource) else "")
         if self._verdicts.get(resource.name) == now:
@@ -93,12 +93,19 @@ class News:
         match resource.verdict:
             case pb.VERDICT_HEALTHY if before is None or before[0] != pb.VERDICT_HEALTHY:
                 after = self._first(resource.name, "healthy")
-                told = f" after {style.duration(elapsed)}" if after else " again"
+                took = style.duration(at - session.started_at)
+                told = f"{f' after {took}' if after else ' again'}{_pages(resource, session)}"
                 yield Item(resource.name, f"✔ healthy{told}", Tone.GOOD)
             case pb.VERDICT_FAILING:
                 yield Item(resource.name, _sentence(resource, finding), Tone.WARN)
             case _:
                 pass
+
+
+def _pages(resource: pb.Resource, session: pb.Session) -> str:
+    """Where to look at it, while there will be something to see."""
+    urls = [link.url for link in resource.links] if session.mode == pb.MODE_UP else []
+    return f": {' '.join(urls)}" if urls else ""
 
 
 def place(problem: pb.Problem) -> str:

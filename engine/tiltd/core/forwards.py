@@ -25,15 +25,17 @@ def wanted(s: State) -> Mapping[Forward, PodPort | None]:
         forward: to
         for name, resource in s.graph.resources.items()
         if _has_any(resource) and name in s.active
-        for forward, to in _wanted(resource, s)
+        for forward, to in leads(resource, s).items()
         if to is not None or forward in s.forwards
     }
 
 
 def pending(name: ResourceName, s: State) -> bool:
     """Whether a port of a resource has to be opened, and nothing has come of that yet."""
-    resource = s.graph.resources[name]
-    return any(to is not None and f not in s.forwards for f, to in _wanted(resource, s))
+    if name not in s.active:
+        return False
+    there = leads(s.graph.resources[name], s).items()
+    return any(to is not None and forward not in s.forwards for forward, to in there)
 
 
 def of(resource: Resource) -> Iterator[tuple[PortForward, Forward]]:
@@ -42,6 +44,14 @@ def of(resource: Resource) -> Iterator[tuple[PortForward, Forward]]:
         return
     for given in resource.target.port_forwards:
         yield given, Forward(resource.name, given.host, given.local_port, given.container_port)
+
+
+def leads(resource: Resource, s: State) -> Mapping[Forward, PodPort | None]:
+    """Where each of a resource's forwards leads to, if there is a pod, and the session goes on."""
+    going = s.session is not None and s.session.ended is None
+    down = s.session is not None and s.session.spec.mode is Mode.DOWN
+    pod = _best(resource.name, s) if going and not down and _has_any(resource) else None
+    return {f: _port(f, pod) if pod is not None else None for _, f in of(resource)}
 
 
 def link(given: PortForward, status: ForwardStatus | None) -> Link | None:
@@ -54,14 +64,6 @@ def link(given: PortForward, status: ForwardStatus | None) -> Link | None:
 
 def _has_any(resource: Resource) -> bool:
     return isinstance(resource.target, KubernetesTarget) and bool(resource.target.port_forwards)
-
-
-def _wanted(resource: Resource, s: State) -> Iterator[tuple[Forward, PodPort | None]]:
-    if s.session is None or s.session.ended is not None or s.session.spec.mode is Mode.DOWN:
-        return
-    pod = _best(resource.name, s) if _has_any(resource) else None
-    for _, forward in of(resource):
-        yield forward, (_port(forward, pod) if pod is not None else None)
 
 
 def _best(name: ResourceName, s: State) -> JSON | None:

@@ -16,7 +16,7 @@ from tiltd.model.health import Assessment, Finding, ObjectRef, Verdict
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName, resource_node
 from tiltd.model.problems import Problem
 from tiltd.model.state import Attempt, AttemptOutcome, Cache, LimitOverrides, Mode, Outcome, State
-from tiltd.server import outcomes, pods
+from tiltd.server import links, outcomes, pods
 
 _VERDICTS = {
     Verdict.HEALTHY: pb.VERDICT_HEALTHY,
@@ -119,7 +119,8 @@ class Converter:
             resource_deps=resource.resource_deps,
             enabled=enabled,
             auto_init=resource.auto_init,
-            links=[pb.Link(url=link.url, name=link.name) for link in _links(resource)],
+            links=[pb.Link(url=link.url, name=link.name) for link in links.of(self._s, resource)],
+            port_forwards=links.forwards_of(self._s, resource, self._scrub),
             order=self._order[name],
             targets=[self._node(n) for n in _targets(resource, self._s)],
             pods=pods.of(self._s, name),
@@ -336,14 +337,6 @@ def _kind(
             return pb.RESOURCE_KIND_LOCAL
         case _:
             assert_never(target)
-
-
-def _links(resource: desired.Resource) -> list[desired.Link]:
-    """The resource's own, and one for each port that Docker Compose publishes (`infer_links`)."""
-    target = resource.target
-    if not isinstance(target, desired.ComposeTarget) or not target.infer_links:
-        return list(resource.links)
-    return [*resource.links, *(desired.Link(f"http://localhost:{p}/") for p in target.ports)]
 
 
 def _targets(resource: desired.Resource, s: State) -> list[NodeName]:

@@ -1,6 +1,8 @@
 """Port forwards as `port_forwards=` writes them: `8080`, `8080:80`, `host:8080:80`."""
 
+import ipaddress
 import re
+from contextlib import suppress
 
 from tiltd.model.desired import PortForward
 from tiltd.tiltfile.mistakes import Mistake
@@ -45,11 +47,14 @@ def port(value: str | int) -> int:
 
 
 def check_host(host: str) -> str:
-    """Check a host name or IPv4 address.
+    """Check a host name or an IP address; one of IPv6 is given back in brackets, as in a URL.
 
     Raises:
         Mistake: it is neither.
     """
+    with suppress(ValueError):
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        return f"[{ipaddress.IPv6Address(bare)}]"
     if not _HOST.fullmatch(host):
         raise Mistake(f"{host!r} is no host name or IP address", hint=_FORMS)
     return host
