@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,7 +174,7 @@ async def test_secrets_that_become_known_later_vanish_from_old_lines(
     store.writer("", "tiltfile").write("printed hunter22\n")
     store.scrub(["hunter22"])
     assert await texts(store) == ["printed [redacted secret]"]
-    assert store.size == len("printed [redacted secret]") + 64
+    assert store.size == logs.cost("printed [redacted secret]")
     store.scrub([])
     store.writer("", "tiltfile").write("hunter22\n")
     assert await texts(store) == ["printed [redacted secret]", "hunter22"]
@@ -217,7 +218,7 @@ async def test_a_reader_gets_what_it_asked_for_and_can_still_resume(store: logs.
 
 
 async def test_a_slow_reader_is_told_what_it_missed_and_holds_nobody_up() -> None:
-    store = logs.LogStore(limit=10 * 65)
+    store = logs.LogStore(limit=10 * logs.cost("a"))
     writer = store.writer("web", "x")
     writer.write("a\nb\n")
     reader = store.read()
@@ -230,6 +231,20 @@ async def test_a_slow_reader_is_told_what_it_missed_and_holds_nobody_up() -> Non
     assert [entry.seq for entry in second.entries] == list(range(93, 103))
 
 
+@pytest.mark.parametrize("text", ["x" * 60, "ü☃" * 30, "🎉" * 60])
+async def test_a_line_counts_with_all_the_memory_that_it_takes(text: str) -> None:
+    store = logs.LogStore()
+    writer = store.writer("web", "x")
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            writer.write(f"{text}\n" * 100)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= store.size <= 2 * taken
+
+
 async def test_the_tail_of_a_span_is_its_last_lines(store: logs.LogStore) -> None:
     for number in range(5):
         store.writer("web", "main").write(f"{number}\n")
@@ -240,7 +255,7 @@ async def test_the_tail_of_a_span_is_its_last_lines(store: logs.LogStore) -> Non
 
 
 async def test_what_was_dropped_is_in_no_tail() -> None:
-    store = logs.LogStore(limit=3 * 65)
+    store = logs.LogStore(limit=3 * logs.cost("a"))
     store.writer("web", "quiet").write("q\n")
     store.writer("web", "loud").write("a\nb\nc\n")
     assert store.tail("web", "quiet", 5) == ()

@@ -104,7 +104,7 @@ async def test_a_full_disk_loses_old_lines_and_nothing_else(
 
 
 @given(
-    st.integers(200, 2000),
+    st.integers(700, 7000),
     st.none() | st.integers(500, 5000),
     st.lists(st.lists(st.text("abcß", max_size=20), max_size=30), max_size=30),
 )

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -32,7 +33,7 @@ from tiltd.runtime.spill import Spill
 _log = logging.getLogger(__name__)
 
 LIMIT = 64 * 1024 * 1024
-"""Characters of text that are kept, by default."""
+"""Bytes of memory for lines that are kept, by default."""
 LONGEST_LINE = 16 * 1024
 """Characters after which a line is cut."""
 PATIENCE = 0.2
@@ -44,7 +45,7 @@ GATHER = 0.02
 
 _BATCH = 1000
 _SCAN = 20_000
-_CHARGE = 64
+_CHARGE = 240  # what a line takes besides its text: entry, place and numbers, as measured
 _SPARE = 64  # the part of memory that is made free at a time, so that disk is written in blocks
 _EARLY = 0.01  # timers and clocks don't agree to the last digit
 # Colours (CSI … m) pass.  Else: CSI, OSC and other strings, two-character escapes, controls.
@@ -95,7 +96,7 @@ class LogStore:
     """See the module.  Made on the running loop, which has the timers of unfinished lines.
 
     Args:
-        limit: characters of text to keep in memory; each line counts 64 more.
+        limit: bytes of memory for lines, with all that comes with each.
         clock: the present, in seconds since the epoch.
         spill: takes what memory has no room for; without it, that is dropped.
     """
@@ -131,7 +132,7 @@ class LogStore:
 
     @property
     def size(self) -> int:
-        """Characters that count towards the limit of memory."""
+        """Bytes of memory that lines take."""
         return self._size
 
     def writer(self, resource: str, span: str) -> "Writer":
@@ -152,7 +153,7 @@ class LogStore:
             for seq, entry in self._entries.items():
                 text = scrubber.scrub(entry.text)
                 if text != entry.text:
-                    self._size += _cost(text) - _cost(entry.text)
+                    self._size += cost(text) - cost(entry.text)
                     self._entries[seq] = entry._replace(text=text)
 
             if self._spill is not None:
@@ -169,7 +170,7 @@ class LogStore:
             self._entries[seq] = Entry(seq, now, resource, span, level, text)
             seqs.append(seq)
             self._next += 1
-            self._size += _cost(text)
+            self._size += cost(text)
         if self._size > self._limit:
             self._make_room()
         self._wake()
@@ -335,7 +336,7 @@ class LogStore:
     def _drop(self) -> Entry:
         entry = self._entries.pop(self._first)
         self._first += 1
-        self._size -= _cost(entry.text)
+        self._size -= cost(entry.text)
         name = entry.resource, entry.span
         seqs = self._spans[name]
         seqs.popleft()
@@ -433,5 +434,6 @@ def _pieces(line: str) -> list[str]:
     return [line[at : at + LONGEST_LINE] for at in range(0, len(line), LONGEST_LINE)] or [""]
 
 
-def _cost(text: str) -> int:
-    return len(text) + _CHARGE
+def cost(text: str) -> int:
+    """Bytes of memory that a line takes: a character takes one, two or four, by the widest."""
+    return sys.getsizeof(text) + _CHARGE
