@@ -2,14 +2,17 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tiltd import ports
 from tiltd.adapters import inputs
-from tiltd.core import dockerignore
-from tiltd.model.desired import Command, CustomBuild, DockerBuild
+from tiltd.core import dockerignore, secret
+from tiltd.model.desired import Command, CustomBuild, DockerBuild, Ignore, LocalTarget
+from tiltd.model.names import SessionId
+from tiltd.model.state import Mode, SessionSpec
 from tiltd.runtime import buildcontext, threads
 from tiltd.runtime.cache import FileCache
 
@@ -86,6 +89,39 @@ async def test_deps_may_be_missing(reader: inputs.LocalInputs, app: Path) -> Non
     before = await reader.digest(build)
     write(app / "later", "x")
     assert await reader.digest(build) != before
+
+
+async def test_a_local_command_counts_its_deps_without_what_it_ignores(
+    reader: inputs.LocalInputs, app: Path
+) -> None:
+    ignored = (Ignore(str(app), ("*.md",)),)
+    target = LocalTarget(deps=(str(app),), ignore=ignored)
+    before = await reader.digest(target)
+    write(app / "notes.md", "other")
+    assert await reader.digest(target) == before
+    write(app / "src/main.py", "other")
+    assert await reader.digest(target) != before
+
+
+async def test_a_secret_is_read_from_where_docker_build_would_read_it(
+    reader: inputs.LocalInputs, app: Path
+) -> None:
+    os.mkfifo(app / "pipe")  # to read it would take it from the builder, or never end
+    write(app / "token", "x")
+    names = ("id=file,src=token", "id=VAR", "id=unset,env=UNSET", "id=pipe,src=pipe", "id=none")
+    build = DockerBuild(str(app), "", "FROM scratch", secret=names)
+    env = {"VAR": "x"}
+    spec = SessionSpec(SessionId("s"), Mode.CI, "/elsewhere/Tiltfile", env=env, cwd=str(app))
+    found = await reader.secrets(build, spec)
+    assert found == {
+        "file": secret.digest(b"x"),
+        "VAR": secret.digest(b"x"),
+        "unset": secret.digest(b""),
+        "pipe": None,
+        "none": None,
+    }
+    beside = replace(spec, cwd="", tiltfile=f"{app}/Tiltfile")
+    assert await reader.secrets(build, beside) == found
 
 
 async def test_a_missing_context_is_a_users_error(reader: inputs.LocalInputs, app: Path) -> None:

@@ -145,6 +145,14 @@ async def test_the_platform_is_the_engines_unless_it_is_said(machine: Machine) -
         assert said.platform == "linux/arm64"
 
 
+async def test_an_engine_at_a_port_is_asked_too(machine: Machine) -> None:
+    machine.keeps("x", OLD)
+    async with await asyncio.start_server(machine._answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        machine.env["DOCKER_HOST"] = f"tcp://{host}:{port}"
+        assert await machine.look("FROM R/x:1") == Grounds({"R/x:1": OLD}, "linux/s390x")
+
+
 async def test_without_an_engine_it_is_this_machines(machine: Machine) -> None:
     system, _, architecture = (await machine.look("FROM scratch")).platform.partition("/")
     assert system == "linux"

@@ -53,7 +53,7 @@ class Engine:
         return await self._pool.run(lambda: self._engine().image(ref))
 
     async def glance(self, ref: str) -> events.EngineImage | None:
-        """As `image`; without the SDK, whose import takes longer, where the socket is here.
+        """As `image`; without the SDK, whose import takes longer, where that needs no TLS or ssh.
 
         Raises:
             WebError: there is no answer.
@@ -72,10 +72,11 @@ class Engine:
         return "" if found is None else events.platform(found)
 
     async def _ask(self, path: str) -> Mapping[str, Any] | None:
-        scheme, _, socket = self.endpoint.url.partition("://")
-        if scheme != "unix":
+        scheme, _, place = self.endpoint.url.partition("://")
+        if scheme not in {"unix", "tcp"} or self.endpoint.tls is not None:
             return _ELSEWHERE
-        reply = await web.request("GET", f"http://docker{path}", env={}, headers={}, socket=socket)
+        host, socket = ("docker", place) if scheme == "unix" else (place.rstrip("/"), "")
+        reply = await web.request("GET", f"http://{host}{path}", env={}, headers={}, socket=socket)
         if reply.status == _NOT_FOUND:
             return None
         if reply.status != _OK:

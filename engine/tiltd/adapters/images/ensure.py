@@ -104,8 +104,8 @@ class _Tools:
         self.processes, self.patience = processes, patience
         self.pool = threads.Pool("docker", _SHORT_CALLS)
         self.credentials = credentials.Credentials()
-        last = heard.Heard(state and state / "bases.json", self.pool)
-        self.asker = grounds.Asker(self.credentials, last)
+        self._last = heard.Heard(state and state / "bases.json")
+        self.asker = grounds.Asker(self.credentials, self._last)
         self._engines: dict[endpoints.Endpoint, engine.Engine] = {}
         self._buildx: dict[tuple[str | None, ...], bool] = {}
         self._buildx_lock = asyncio.Lock()
@@ -130,6 +130,7 @@ class _Tools:
     async def close(self) -> None:
         for each in self._engines.values():
             await each.close()
+        self._last.close()
         self.pool.close()
 
 

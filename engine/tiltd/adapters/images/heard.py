@@ -20,14 +20,19 @@ _MOST = 500
 class Heard:
     """See the module.
 
+    Must be closed.
+
     Args:
         path: the file; `None` keeps everything in memory.
-        pool: for reading and writing it.
     """
 
-    def __init__(self, path: Path | None, pool: threads.Pool) -> None:
-        self._path, self._pool = path, pool
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._pool = path, threads.Pool("bases", 1)
         self._known: dict[str, str] | None = None
+
+    def close(self) -> None:
+        """Abandon what is being read."""
+        self._pool.close()
 
     async def digest(self, name: str) -> str | None:
         """What was heard last of a reference."""
