@@ -6,7 +6,7 @@ The first document of a file is the expectation, the others are the app's object
     rule      the id of the rule that decides (docs/health.md)
     says      what the output must contain
     never     what it must not contain
-    within    seconds that the whole run may take, on a machine of its own and a daemon that is there
+    within    seconds that the whole run may take, on a machine of its own; its daemon is there
     flags     of `tilt-client ci`
     tiltfile  in the place of `k8s_yaml('app.yaml')`
 
