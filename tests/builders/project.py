@@ -1,6 +1,7 @@
 """Projects for tests of the engine: small, and only what a test is about is said."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tiltd.model.desired import (
@@ -12,6 +13,7 @@ from tiltd.model.desired import (
     DockerBuild,
     Image,
     KubernetesTarget,
+    LiveUpdateStep,
     LocalTarget,
     Manifest,
     PodReadiness,
@@ -30,6 +32,16 @@ def image(name: str, *bases: str, contents: str = "FROM scratch") -> Image:
         context=f"/src/{name}", dockerfile=f"/src/{name}/Dockerfile", contents=contents
     )
     return Image(ImageName(name), build, bases=tuple(ImageName(b) for b in bases))
+
+
+def step(kind: str, *paths: str, remote: str = "", argv: Sequence[str] = ()) -> LiveUpdateStep:
+    """A step of `live_update`."""
+    return LiveUpdateStep(kind, tuple(paths), remote, tuple(argv))
+
+
+def live(of: Image, *steps: LiveUpdateStep) -> Image:
+    """An image that is updated in its containers."""
+    return replace(of, live_update=steps)
 
 
 def manifest(body: Mapping[str, Any], *images: str) -> Manifest:

@@ -24,6 +24,11 @@ from tiltd.model.state import AttemptOutcome, ImageReady, Mode, Outcome, Session
 
 CONTEXT = KubeContext("kind-x", "kind-x", "default", "https://x", is_local=True)
 NAMES = ("a", "b", "c", "d")
+STEPS = (
+    build.step("fall_back_on", "/src/app/stop"),
+    build.step("sync", "/src/app", remote="/app"),
+    build.step("run", argv=("true",)),
+)
 
 
 def project(random: Random) -> Project:
@@ -31,7 +36,10 @@ def project(random: Random) -> Project:
     images: list[Image] = []
     for name in ("base", "mid", "app"):
         bases = [i.name for i in images if random.random() < 0.5]
-        images.append(build.image(name, *bases))
+        made_image = build.image(name, *bases)
+        if random.random() < 0.4:
+            made_image = build.live(made_image, *STEPS[: random.randint(1, len(STEPS))])
+        images.append(made_image)
     resources: list[Resource] = []
     for name in NAMES[: random.randint(1, len(NAMES))]:
         deps = [r.name for r in resources if random.random() < 0.3]
@@ -147,10 +155,18 @@ class Player:
                     if self.random.random() < 0.2
                 }
                 return events.Looked(scopes, found)
-            case actions.ReadInputs(image=image, generation=generation):
-                return events.InputsRead(image.name, generation, self.random.choice("xyz"))
-            case actions.EnsureImage(image=image, key=key, refs=refs):
-                return events.ImageBuilt(image.name, ImageReady(key, refs))
+            case actions.ReadInputs(image=image, generation=generation, listed=listed):
+                digest = self.random.choice("xyz")
+                name = self.random.choice(("main", "main", "stop"))
+                files = {f"/src/{image.name}/{name}": f"f644 {digest}"} if listed else {}
+                return events.InputsRead(image.name, generation, digest, files=files)
+            case actions.EnsureImage(image=image, key=key, refs=refs, inputs=inputs):
+                return events.ImageBuilt(image.name, ImageReady(key, refs), inputs)
+            case actions.LiveUpdate(resource=resource, updates=updates) if updates:
+                done = updates[0]
+                if self.random.random() < 0.1:
+                    return events.LiveUpdateStopped({done.image: "it broke"})
+                return events.ContainerUpdated(resource, done.target.id, done.held)
             case actions.Apply(manifest=manifest, body=body, key=key):
                 live = self._live(body)
                 return events.ObjectApplied(manifest.id, key, live, self.now, changed=True)
@@ -224,11 +240,22 @@ class Player:
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": str(ready)}],
             "containerStatuses": [
-                {"name": "c0", "ready": ready, "restartCount": restarts, "state": state}
+                {
+                    "name": "c0",
+                    "ready": ready,
+                    "restartCount": restarts,
+                    "state": state,
+                    "containerID": f"c://{restarts}",
+                }
             ],
         }
         replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet"}
-        pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "c0"}]}}
+        used = body["spec"]["template"]["spec"]["containers"][0].get("image")
+        known = self.state.images.get(used)
+        if known is not None and known.ready is not None:
+            used = known.ready.refs.in_cluster
+        containers = [{"name": "c0", "image": used}]
+        pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": containers}}
         return [
             {**replica_set, "metadata": _owned(middle, owner)},
             {**pod, "metadata": _owned(f"Pod-{name}", middle), "status": status},

@@ -39,6 +39,7 @@ class FakeInputs:
         self.reads: list[str] = []
         self.seconds = 0.0
         self.hidden: dict[str, str] = {}
+        self.listings: dict[str, Mapping[str, str]] = {}
 
     async def digest(self, user: DockerBuild | CustomBuild | LocalTarget) -> str:
         match user:
@@ -62,7 +63,9 @@ class FakeInputs:
         return {one.id: self.hidden.get(one.id) for one in map(secret.parse, names)}
 
     def listing(self, digest: str) -> Mapping[str, str]:
-        """Each folder has one file, whose content is the digest."""
+        """Each folder has one file, whose content is the digest, unless `listings` knows better."""
+        if digest in self.listings:
+            return self.listings[digest]
         return {"file": digest} if digest in self.contents.values() else {}
 
 

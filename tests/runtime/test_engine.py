@@ -99,7 +99,7 @@ def ready(c: FakeCluster, live: Obj, pod: Obj) -> None:
             "ready": True,
             "started": True,
             "restartCount": 0,
-            "containerID": f"c://{container['name']}",
+            "containerID": f"c://{pod['metadata']['name']}/{container['name']}",
             "state": {"running": {"startedAt": now}},
         }
         for container in pod["spec"]["containers"]

@@ -190,6 +190,8 @@ class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind
     TARGET_KIND_COMMAND: _TargetKind.ValueType  # 5
     TARGET_KIND_SERVICE: _TargetKind.ValueType  # 6
     """A Docker Compose service."""
+    TARGET_KIND_LIVE_UPDATE: _TargetKind.ValueType  # 7
+    """The running containers of a resource, updated in place (live_update)."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper): ...
 
@@ -201,6 +203,8 @@ TARGET_KIND_OBJECT: TargetKind.ValueType  # 4
 TARGET_KIND_COMMAND: TargetKind.ValueType  # 5
 TARGET_KIND_SERVICE: TargetKind.ValueType  # 6
 """A Docker Compose service."""
+TARGET_KIND_LIVE_UPDATE: TargetKind.ValueType  # 7
+"""The running containers of a resource, updated in place (live_update)."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
 class _TargetPhase:

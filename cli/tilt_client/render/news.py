@@ -70,7 +70,7 @@ class News:
     def _target(self, resource: pb.Resource, target: pb.Target) -> Iterator[Item]:
         attempt = target.attempt
         failed = attempt.outcome == pb.ATTEMPT_OUTCOME_FAILED
-        if failed and target.phase != pb.TARGET_PHASE_FAILED:
+        if failed and target.phase not in _OVER:
             # It will be tried again, so no report is going to say why it failed.
             if self._first(target.id, attempt.number, "again"):
                 text = f"{target.name}: {attempt.problem.message}; it is tried again"
@@ -147,9 +147,13 @@ def _done(target: pb.Target) -> str:
     match target.kind:
         case pb.TARGET_KIND_IMAGE if target.reused:
             return f"image {target.name} is there already ({target.reused})"
+        case pb.TARGET_KIND_IMAGE if target.attempt.work == "read":
+            return ""  # what has changed goes into its containers
         case pb.TARGET_KIND_IMAGE:
             return f"image {target.name} built{_took(target.attempt)}"
         case pb.TARGET_KIND_COMMAND if _succeeded(target.attempt):
             return f"command succeeded{_took(target.attempt)}"
+        case pb.TARGET_KIND_LIVE_UPDATE if _succeeded(target.attempt):
+            return f"containers updated{_took(target.attempt)}"
         case _:
             return ""

@@ -84,6 +84,8 @@ def _done(s: State, name: NodeName) -> bool:
             return resource.name in s.deployed
         case graph.ServiceNode(resource=resource):
             return resource.name in s.services
+        case graph.LiveNode():
+            return True  # of `up` alone
         case graph.CommandNode(resource=resource):
             target, known = resource.target, s.resources[resource.name]
             cmd = target.cmd if isinstance(target, LocalTarget) else None

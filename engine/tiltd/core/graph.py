@@ -22,6 +22,7 @@ from tiltd.model.graph import (
     DeployNode,
     Graph,
     ImageNode,
+    LiveNode,
     Node,
     ObjectNode,
     ResourceNode,
@@ -35,6 +36,7 @@ from tiltd.model.names import (
     command_node,
     deploy_node,
     image_node,
+    live_node,
     object_node,
     resource_node,
     serve_node,
@@ -191,8 +193,21 @@ def _nodes(project: desired.Project) -> dict[NodeName, Node]:
                     nodes[command_node(resource.name)] = CommandNode(resource)
                 if serve is not None:
                     nodes[serve_node(resource.name)] = ServeNode(resource)
+        if _updated_in_place(project, resource):
+            nodes[live_node(resource.name)] = LiveNode(resource)
         nodes[resource_node(resource.name)] = ResourceNode(resource)
     return nodes
+
+
+def deploys(resource: desired.Resource) -> tuple[ImageName, ...]:
+    """The images that run in the containers of a resource."""
+    named = (image for manifest in _manifests(resource) for image in manifest.images)
+    return tuple(dict.fromkeys((*named, *used_images(resource))))
+
+
+def _updated_in_place(project: desired.Project, resource: desired.Resource) -> bool:
+    used = deploys(resource)
+    return any(i.live_update and i.name in used for i in project.images)
 
 
 def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> list[Edge]:
@@ -212,6 +227,10 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
         if isinstance(resource.target, desired.ComposeTarget):
             service = service_node(resource.name)
             edges += [(image_node(i), service) for i in used_images(resource)]
+        if live_node(resource.name) in nodes:
+            first = (*parts, *(image_node(i) for i in deploys(resource)))
+            edges += [(node, live_node(resource.name)) for node in first]
+            edges.append((live_node(resource.name), judge))
         if command_node(resource.name) in nodes and serve_node(resource.name) in nodes:
             edges.append((command_node(resource.name), serve_node(resource.name)))
     return [(a, b) for a, b in edges if a in nodes and b in nodes]

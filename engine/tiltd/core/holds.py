@@ -1,6 +1,6 @@
 """Reasons for waiting that several kinds of nodes share."""
 
-from tiltd.core import naming, work
+from tiltd.core import live_targets, work
 from tiltd.model.actions import Action
 from tiltd.model.decisions import Act, Hold
 from tiltd.model.names import ImageName, NodeName, ResourceName, image_node, resource_node
@@ -39,7 +39,7 @@ def dependencies(names: tuple[ResourceName, ...], s: State) -> Hold | None:
 
 def images(names: tuple[ImageName, ...], s: State) -> Hold | None:
     """Images that have to be there first."""
-    waiting = tuple(n for n in names if not naming.ready(n, s))
+    waiting = tuple(n for n in names if not live_targets.usable(n, s))
     if not waiting:
         return None
     on = tuple(image_node(n) for n in waiting)

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tiltd.core import composing, keys, limits, live, podspec, updating
+from tiltd.core import composing, keys, limits, live, live_targets, podspec, updating
 from tiltd.core import graph as graphs
 from tiltd.core import health as rules
 from tiltd.core.health import compose, local, stability
@@ -16,6 +16,7 @@ from tiltd.model.names import (
     ObjectId,
     ResourceName,
     command_node,
+    live_node,
     object_node,
     serve_node,
     service_node,
@@ -99,8 +100,15 @@ def _failures(s: State, resource: desired.Resource, now: float) -> Iterator[Find
     """Work for this resource that failed: builds, applies, commands."""
     for node in sorted(graphs.made_of(s.graph, resource.name)):
         progress = s.progress.get(node)
-        if progress is not None and progress.failure is not None:
-            yield _failed_work(node, progress.failure, s, now)
+        failure = progress.failure if progress is not None else None
+        if failure is not None and not _past(node, failure, s, resource.name):
+            yield _failed_work(node, failure, s, now)
+
+
+def _past(node: str, failure: Failure, s: State, name: ResourceName) -> bool:
+    """A live update that could not be made now, of containers that are gone meanwhile."""
+    again = failure.retry_at is not None and node == live_node(name)
+    return again and not any(live_targets.outdated(name, s))
 
 
 WORK = "work."

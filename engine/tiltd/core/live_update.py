@@ -6,10 +6,11 @@ a file does no harm, a file that is changed back is copied back, and a container
 gets everything that its image lacks.
 
 The rules are those of Tilt's Live Update reference.  Of several `sync` steps the first that covers
-a file counts; a `sync` of a single file into a path that ends with a slash goes below it.  A changed
-file that no `sync` covers, or a `fall_back_on` does, takes a build of the image.  `run` steps follow
-in their order, those with a `trigger` only where a changed file is at or below one of its paths.
-Folders are not news by themselves: with their files they come, and a removed one is removed.
+a file counts; a `sync` of a single file into a path that ends with a slash goes below it.  A
+changed file that no `sync` covers, or a `fall_back_on` does, takes a build of the image.  `run`
+steps follow in their order, those with a `trigger` only where a changed file is at or below one of
+its paths.  Folders are not news by themselves: with their files they come, and a removed one is
+removed.
 """
 
 import posixpath
@@ -129,13 +130,13 @@ def _refused(
     changes: Files,
 ) -> Refusal | None:
     changed = sorted(path for path in files if path in changes)
-    loose = [path for path in changed if _covering(syncs, path) is None]
-    if loose:
-        return Refusal(f"no sync() covers {_named(loose)}")
     stops = tuple(path for step in _of(steps, "fall_back_on") for path in step.paths)
     stopping = [p for p in changed if affected.any_within([p], stops)]
     if stopping:
         return Refusal(f"fall_back_on() names {_named(stopping)}")
+    loose = [path for path in changed if _covering(syncs, path) is None]
+    if loose:
+        return Refusal(f"no sync() covers {_named(loose)}")
     return None
 
 

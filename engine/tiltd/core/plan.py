@@ -166,7 +166,7 @@ def _planned(name: NodeName, s: State, looks: Looks) -> Planned:
             return _image(image, s, looks)
         case graph.ObjectNode(manifest=manifest):
             return _object(manifest, s, looks)
-        case graph.ResourceNode():
+        case graph.ResourceNode() | graph.LiveNode():
             return Planned(name, Step.NOTHING, "")
         case graph.DeployNode(resource=resource):
             return Planned(

@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from tiltd.core import affected, backoff, forwards, inject, judge, live, manual, serving, stock
+from tiltd.core import (
+    affected,
+    backoff,
+    forwards,
+    inject,
+    judge,
+    live,
+    live_changes,
+    manual,
+    serving,
+    stock,
+)
 from tiltd.core import graph as graphs
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
@@ -58,8 +69,14 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return replace(s, looked=s.looked | scopes, found={**s.found, **found})
         case events.InputsRead():
             return _inputs_read(s, event)
-        case events.ImageBuilt(image=name, ready=ready):
-            return _with_image(s, name, ready=ready, moves=0)
+        case events.ImageBuilt():
+            return _image_built(s, event)
+        case events.ContainerUpdated(resource=name):
+            return _with(live_changes.updated(s, event), name, judged=False)
+        case events.LiveUpdateStopped(reasons=reasons):
+            for image, reason in reasons.items():
+                s = live_changes.forgiven(_with_image(s, image, stopped=reason), image)
+            return s
         case events.ObjectApplied():
             return _applied(s, event)
         case events.ObjectRemoved(id=name):
@@ -108,7 +125,14 @@ def _session_started(s: State, event: events.SessionStarted) -> State:
         session=state.Session(event.spec, event.at),
         label=inject.project_label(event.spec.tiltfile),
         images={
-            name: replace(image, generation=image.generation + 1, ready=None)
+            name: replace(
+                image,
+                generation=image.generation + 1,
+                ready=None,
+                built=None,
+                changes={},
+                stopped="",
+            )
             for name, image in s.images.items()
         },
     )
@@ -451,7 +475,20 @@ def _inputs_read(s: State, event: events.InputsRead) -> State:
         grounds=known.grounds if event.grounds is None else event.grounds,
         inputs_generation=event.generation,
         moves=known.moves + 1 if event.moved else known.moves,
+        files=event.files,
+        changes=live_changes.of(known.built, event.files),
+        stopped=live_changes.still_stopped(known, event),
     )
+
+
+def _image_built(s: State, event: events.ImageBuilt) -> State:
+    name, known = event.image, s.images.get(event.image)
+    if known is None:
+        return s
+    built = live_changes.built(known, event)
+    changes = live_changes.of(built, known.files)
+    s = _with_image(s, name, ready=event.ready, moves=0, built=built, changes=changes, stopped="")
+    return live_changes.forgiven(s, name)
 
 
 def _with_image(s: State, name: ImageName, **changes: object) -> State:

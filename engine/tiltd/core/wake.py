@@ -24,6 +24,7 @@ from tiltd.model.names import (
     command_node,
     deploy_node,
     image_node,
+    live_node,
     object_node,
     resource_node,
     serve_node,
@@ -42,7 +43,7 @@ def everyone(s: State) -> frozenset[NodeName]:
     return frozenset({TILTFILE, CLUSTER, SESSION, STOCK, *s.graph.nodes})
 
 
-def _about(  # noqa: C901, PLR0911 - a table of events
+def _about(  # noqa: C901, PLR0911, PLR0912 - a table of events
     old: State, new: State, event: events.Event
 ) -> Iterable[NodeName]:
     match event:
@@ -54,6 +55,8 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             return (node, *below, *above, *_judges(new, node), *_peers(new, node))
         case events.InputsRead(image=image) | events.ImageBuilt(image=image):
             return _below(new, image_node(image), deep=True)
+        case events.ContainerUpdated(resource=name):
+            return (live_node(name), resource_node(name))
         case events.SessionSettled() | events.SightChanged() | events.TiltfileBroken():
             return ()
         case events.StockTaken():
@@ -95,6 +98,7 @@ def _about(  # noqa: C901, PLR0911 - a table of events
             | events.SessionEnded()
             | events.TiltfileLoaded()
             | events.FilesChanged()
+            | events.LiveUpdateStopped()
             | events.Triggered()
         ):
             return everyone(new) | everyone(old)
@@ -175,6 +179,8 @@ def _users(s: State, node: NodeName) -> Iterator[NodeName]:
 
 def _resource(s: State, name: ResourceName) -> Iterator[NodeName]:
     yield resource_node(name)
+    if live_node(name) in s.graph.nodes:
+        yield live_node(name)
     if name not in s.deployed and deploy_node(name) in s.graph.nodes:
         yield deploy_node(name)
     for part in s.graph.objects_of.get(name, ()):

@@ -13,6 +13,7 @@ from tiltd.model.actions import (
     Delete,
     Deploy,
     EnsureImage,
+    LiveUpdate,
     LoadTiltfile,
     Look,
     ReadInputs,
@@ -53,6 +54,8 @@ def wanted(action: Action) -> str:
             return f"undeploy {resource}"
         case ComposeWatch(key=key):
             return f"watch {key}"
+        case LiveUpdate(resource=resource):
+            return f"update {resource}"  # whatever changes meanwhile: see `reconcile.live`
         case ComposeDown(project=project):
             return f"down {project.name}"
         case Delete(body=body):
@@ -61,7 +64,7 @@ def wanted(action: Action) -> str:
             assert_never(action)
 
 
-def kind(action: Action) -> Work:
+def kind(action: Action) -> Work:  # noqa: C901 - a table of actions
     """The kind of work."""
     match action:
         case LoadTiltfile():
@@ -80,6 +83,8 @@ def kind(action: Action) -> Work:
             return Work.READ
         case Delete() | Undeploy() | TakeStock():
             return Work.DELETE
+        case LiveUpdate():
+            return Work.LIVE_UPDATE
         case RunCommand():
             return Work.COMMAND
         case Serve() | ComposeWatch():

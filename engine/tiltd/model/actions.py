@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tiltd.model.desired import Command, ComposeProject, ComposeTarget, Image, Manifest, Probe
+from tiltd.model.live_update import Update
 from tiltd.model.names import ImageName, ResourceName
-from tiltd.model.observed import Scope
+from tiltd.model.observed import Grounds, Scope
 from tiltd.model.stock import Entry
 
 
@@ -25,6 +26,7 @@ class Work(Enum):
     APPLY = "apply"
     DELETE = "delete"
     COMMAND = "command"
+    LIVE_UPDATE = "live-update"
     SERVE = "serve"
 
 
@@ -51,10 +53,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class ReadInputs:
-    """Digest all files that an image's build reads. `generation` counts changes to them."""
+    """Digest all files that an image's build reads. `generation` counts changes to them.
+
+    Args:
+        listed: it has to be known which they are, too.
+        grounds: what else its key covers, where that is not to be asked for anew.
+    """
 
     image: Image
     generation: int
+    listed: bool = False
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class EnsureImage:
         bases: the references of this project's images that its Dockerfile names.
         inputs: digest of the files that the key is made of.
         rebuild: build it whatever is there, and take nothing from the builder's cache.
+        reason: why it is built although it is updated in its containers.
     """
 
     image: Image
@@ -88,6 +98,7 @@ class EnsureImage:
     bases: Mapping[ImageName, str]
     inputs: str = ""
     rebuild: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,14 @@ class TakeStock:
     entries: tuple[Entry, ...]
     prune: bool = False
     forget: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LiveUpdate:
+    """Update running containers of a resource in place, one after the other."""
+
+    resource: ResourceName
+    updates: tuple[Update, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +258,7 @@ Action = (
     | Deploy
     | Undeploy
     | TakeStock
+    | LiveUpdate
     | RunCommand
     | Serve
     | ComposeUp

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.health import Assessment
+from tiltd.model.live_update import Files
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import (
     ClusterInfo,
@@ -112,6 +113,7 @@ class InputsRead:
     Args:
         grounds: what else its key covers; `None`: as before.
         moved: they changed while the image was being built, so what was built is of no use.
+        files: which they are, if that was asked for.
     """
 
     image: ImageName
@@ -119,14 +121,41 @@ class InputsRead:
     digest: str
     moved: bool = False
     grounds: Grounds | None = None
+    files: Files = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageBuilt:
-    """The image is there: found, or built and pushed."""
+    """The image is there: found, or built and pushed.
+
+    Args:
+        inputs: digest of the files that its key is made of.
+    """
 
     image: ImageName
     ready: ImageReady
+    inputs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUpdated:
+    """A container was updated in place, to the end or not.
+
+    Args:
+        container: the id of its life.
+        held: where its files differ from its image's now.
+    """
+
+    resource: ResourceName
+    container: str
+    held: Files = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveUpdateStopped:
+    """Images that have to be built before their containers are updated again, and why."""
+
+    reasons: Mapping[ImageName, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +337,8 @@ Event = (
     | Looked
     | InputsRead
     | ImageBuilt
+    | ContainerUpdated
+    | LiveUpdateStopped
     | ObjectApplied
     | ObjectRemoved
     | ResourceDeployed

@@ -38,6 +38,13 @@ class ServiceNode:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveNode:
+    """Updates the containers of a resource in place."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
 class CommandNode:
     """Runs a local resource's `cmd`."""
 
@@ -58,7 +65,16 @@ class ResourceNode:
     resource: Resource
 
 
-Node = ImageNode | ObjectNode | DeployNode | ServiceNode | CommandNode | ServeNode | ResourceNode
+Node = (
+    ImageNode
+    | ObjectNode
+    | DeployNode
+    | ServiceNode
+    | LiveNode
+    | CommandNode
+    | ServeNode
+    | ResourceNode
+)
 
 
 @dataclass(frozen=True, slots=True)

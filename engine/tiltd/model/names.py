@@ -2,8 +2,8 @@
 
 Every node of the graph has one `NodeName`, a string that a person can read and a queue can hold:
 `tiltfile`, `cluster`, `session`, `image/shop-api`, `object/apps/Deployment/default/web`,
-`deploy/redis`, `service/db`, `command/migrate`, `serve/docs`, `resource/web`.  The prefix is the
-node's kind, so a name alone says which reconciler it has.
+`deploy/redis`, `live/web`, `service/db`, `command/migrate`, `serve/docs`, `resource/web`.  The
+prefix is the node's kind, so a name alone says which reconciler it has.
 """
 
 from dataclasses import dataclass
@@ -63,6 +63,11 @@ def deploy_node(name: ResourceName) -> NodeName:
 def service_node(name: ResourceName) -> NodeName:
     """The node that keeps a Docker Compose service as it should be."""
     return NodeName(f"service/{name}")
+
+
+def live_node(name: ResourceName) -> NodeName:
+    """The node that updates a resource's containers in place (`live_update`)."""
+    return NodeName(f"live/{name}")
 
 
 def serve_node(name: ResourceName) -> NodeName:

@@ -13,6 +13,7 @@ from tiltd.model.actions import ImageRefs
 from tiltd.model.desired import JSON, Project
 from tiltd.model.graph import Graph
 from tiltd.model.health import Assessment, Memory
+from tiltd.model.live_update import Files
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName, SessionId
 from tiltd.model.observed import (
     ClusterInfo,
@@ -206,6 +207,19 @@ class ImageReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """What an image was built of: all that its key covers beside its definition and its bases.
+
+    Args:
+        files: empty where that is not known.
+    """
+
+    inputs: str
+    grounds: Grounds
+    files: Files = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ImageState:
     """An image between the wish and the thing.
 
@@ -215,6 +229,10 @@ class ImageState:
         grounds: what else its key covers, as it was then.
         due: its files have changed, but only a trigger updates those who need it.
         moves: how many builds in a row were for nothing, because its files changed meanwhile.
+        files: its files, where it is updated in its containers (`core.live_targets`).
+        built: what `ready` was built of.
+        changes: where `files` differ from that.
+        stopped: why it has to be built before its containers are updated again.
     """
 
     generation: int = 1
@@ -224,6 +242,10 @@ class ImageState:
     due: bool = False
     moves: int = 0
     ready: ImageReady | None = None
+    files: Files = field(default_factory=dict[str, str], repr=False)
+    built: Built | None = None
+    changes: Files = field(default_factory=dict[str, str], repr=False)
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +368,7 @@ class State:
         deployed: what the commands of resources deployed (`k8s_custom_deploy`).
         services: the Docker Compose services that were brought up.
         removed: `down`: what was deleted.
+        synced: by container, where its files differ from its image's (`live_update`).
         blind: what can't be seen at present, because the cluster is away.
         unreadable: what the cluster does not let us read, with its words.
         stock: the account of what this project has applied.
@@ -382,3 +405,4 @@ class State:
     resources: Mapping[ResourceName, ResourceState] = field(
         default_factory=dict[ResourceName, ResourceState]
     )
+    synced: Mapping[str, Files] = field(default_factory=dict[str, Files])

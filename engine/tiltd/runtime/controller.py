@@ -35,6 +35,7 @@ BOUNDS: Mapping[Work, int] = {
     Work.APPLY: 40,
     Work.DELETE: 40,
     Work.COMMAND: 8,
+    Work.LIVE_UPDATE: 8,
     Work.SERVE: 1000,
 }
 # Decide for at most so many names before I/O gets its turn.

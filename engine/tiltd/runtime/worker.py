@@ -6,11 +6,12 @@ connected to.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn, ParamSpec, Protocol, TypeVar, assert_never
 
-from tiltd.core import diff, follow, live, parts
+from tiltd.core import diff, follow, live, live_update, parts
 from tiltd.core import graph as graphs
 from tiltd.model import events
 from tiltd.model.actions import (
@@ -23,6 +24,7 @@ from tiltd.model.actions import (
     Delete,
     Deploy,
     EnsureImage,
+    LiveUpdate,
     LoadTiltfile,
     Look,
     ReadInputs,
@@ -31,8 +33,9 @@ from tiltd.model.actions import (
     TakeStock,
     Undeploy,
 )
-from tiltd.model.desired import JSON, LocalTarget, Project
+from tiltd.model.desired import JSON, ComposeTarget, LocalTarget, Project
 from tiltd.model.graph import Graph
+from tiltd.model.live_update import Target
 from tiltd.model.names import ImageName, ObjectId, ResourceName
 from tiltd.model.observed import Scope, ServiceContainer
 from tiltd.model.problems import Code, Problem
@@ -51,7 +54,16 @@ from tiltd.ports import (
     Reader,
     Tiltfiles,
 )
-from tiltd.runtime import deploying, loading, moving, origin, pruning, reading
+from tiltd.runtime import (
+    archive,
+    deploying,
+    live_updating,
+    loading,
+    moving,
+    origin,
+    pruning,
+    reading,
+)
 from tiltd.runtime.clock import Clock
 from tiltd.runtime.logs import LogStore
 from tiltd.runtime.store import Store
@@ -149,6 +161,8 @@ class Worker:
                 return await self._undeploy(action, phase)
             case TakeStock():
                 return await self._stock(action)
+            case LiveUpdate():
+                return await self._live_update(action)
             case RunCommand():
                 return await self._run(action)
             case Serve():
@@ -231,14 +245,23 @@ class Worker:
         return (events.Looked(action.scopes, ours),)
 
     async def _read(self, action: ReadInputs) -> tuple[events.Event, ...]:
-        log = self._image_log(action.image.name)
-        generation = action.generation
-        return (await reading.read(self._outside, action.image, generation, self._spec, log),)
+        name, build = action.image.name, action.image.build
+        log, kept = self._image_log(name), action.grounds
+        found = await reading.read(
+            self._outside, action.image, action.generation, self._spec, log, kept
+        )
+        if not action.listed:
+            return (found,)
+        listing = self._outside.inputs.listing(found.digest)
+        return (replace(found, files=live_update.located(build, listing)),)
 
     async def _ensure(self, action: EnsureImage, phase: Phase) -> tuple[events.Event, ...]:
         name = action.image.name
         log = self._image_log(name)
         known = self._store.state.images.get(name, ImageState())
+
+        if action.reason:
+            log.write(f"building {name} anew: {action.reason}\n")
 
         async def check() -> None:
             digest = await self._outside.inputs.digest(action.image.build)
@@ -248,9 +271,11 @@ class Worker:
         try:
             ready = await self._outside.images.ensure(action, self._spec, log, phase, check)
         except moving.MovedError as moved:
-            news = events.InputsRead(name, known.inputs_generation, moved.digest, moved=True)
-            return (news,)
-        return (events.ImageBuilt(name, ready),)
+            generation = known.inputs_generation
+            build, listing = action.image.build, self._outside.inputs.listing(moved.digest)
+            files = live_update.located(build, listing) if known.files else {}
+            return (events.InputsRead(name, generation, moved.digest, moved=True, files=files),)
+        return (events.ImageBuilt(name, ready, action.inputs),)
 
     def _image_log(self, image: ImageName) -> Log:
         """An image's lines go under the first resource that deploys it."""
@@ -383,6 +408,27 @@ class Worker:
             told = "; ".join(str(c) for c in changes[:5]) or "nothing that shows"
             more = f" and {len(changes) - 5} more" if changes[5:] else ""
             log.write(f"{name}: changed {told}{more}\n")
+
+    async def _live_update(self, action: LiveUpdate) -> tuple[events.Event, ...]:
+        async def pack(copies: Sequence[tuple[str, str]]) -> bytes:
+            return await self._pool.run(archive.packed, copies)
+
+        log = self._logs.writer(action.resource, "live-update")
+        updating = live_updating.Updating(
+            lambda target: self._inside(action.resource, target),
+            self._store.dispatch,
+            pack,
+            log,
+            posixpath.dirname(self._spec.tiltfile),
+        )
+        return await updating.do(action)
+
+    def _inside(self, resource: ResourceName, target: Target) -> live_updating.Inside:
+        service = self._store.state.graph.resources[resource].target
+        if isinstance(service, ComposeTarget):
+            composes = self._outside.composes
+            return live_updating.InService(composes, target, service, self._spec)
+        return live_updating.InPod(self._connected(), target)
 
     async def _run(self, action: RunCommand) -> tuple[events.Event, ...]:
         log = self._logs.writer(action.resource, "command")

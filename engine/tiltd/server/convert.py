@@ -6,7 +6,7 @@ from typing import assert_never
 
 from tilt_api.v1 import tilt_pb2 as pb
 from tiltd.core import graph as graphs
-from tiltd.core import judge, limits, naming
+from tiltd.core import judge, limits, live_targets, naming
 from tiltd.core.health.events import Event
 from tiltd.core.reconcile import reconcile
 from tiltd.core.scrub import Scrubber
@@ -203,6 +203,8 @@ class Converter:
                 return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
             case graph.ServiceNode(resource=resource):
                 return self._target(name, pb.TARGET_KIND_SERVICE, resource.name)
+            case graph.LiveNode(resource=resource):
+                return self._target(name, pb.TARGET_KIND_LIVE_UPDATE, resource.name)
             case graph.CommandNode(resource=resource):
                 return self._target(name, pb.TARGET_KIND_COMMAND, resource.name)
             case graph.ServeNode(resource=resource):
@@ -315,6 +317,7 @@ def resources_of(name: NodeName, s: State) -> Iterable[ResourceName]:
         case (
             graph.DeployNode(resource=owner)
             | graph.ServiceNode(resource=owner)
+            | graph.LiveNode(resource=owner)
             | graph.CommandNode(resource=owner)
             | graph.ServeNode(resource=owner)
         ):
@@ -367,13 +370,15 @@ def _done(name: NodeName, s: State) -> bool:
         case None | graph.ResourceNode():
             return name == SESSION
         case graph.ImageNode(image=image):
-            return naming.ready(image.name, s)
+            return live_targets.usable(image.name, s)
         case graph.ObjectNode(manifest=manifest):
             return manifest.id in s.applied or manifest.id in s.removed
         case graph.DeployNode(resource=resource):
             return resource.name in s.deployed or s.resources[resource.name].undeployed
         case graph.ServiceNode(resource=resource):
             return resource.name in s.services or s.resources[resource.name].undeployed
+        case graph.LiveNode(resource=resource):
+            return not any(live_targets.outdated(resource.name, s))
         case graph.CommandNode(resource=resource):
             return bool(s.resources[resource.name].command_done)
         case graph.ServeNode(resource=resource):

@@ -23,7 +23,8 @@ _FATES = {
     Fate.NAMESPACE_KEPT: pb.FATE_NAMESPACE_KEPT,
     Fate.FAILED: pb.FATE_FAILED,
 }
-_TOLD = frozenset(w.value for w in (Work.BUILD, Work.APPLY, Work.DELETE, Work.COMMAND))
+_CUT = (Work.BUILD, Work.APPLY, Work.DELETE, Work.COMMAND, Work.LIVE_UPDATE)
+_TOLD = frozenset(w.value for w in _CUT)
 
 
 def cancelled(s: State) -> Iterator[pb.Cancelled]:
@@ -65,6 +66,7 @@ def _shown(name: NodeName, s: State) -> str:
         case (
             graph.DeployNode(resource=owner)
             | graph.ServiceNode(resource=owner)
+            | graph.LiveNode(resource=owner)
             | graph.CommandNode(resource=owner)
             | graph.ServeNode(resource=owner)
         ):

@@ -137,6 +137,7 @@ def _name(name: NodeName, s: State) -> str:
             graph.ResourceNode(resource=resource)
             | graph.DeployNode(resource=resource)
             | graph.ServiceNode(resource=resource)
+            | graph.LiveNode(resource=resource)
             | graph.CommandNode(resource=resource)
             | graph.ServeNode(resource=resource)
         ):

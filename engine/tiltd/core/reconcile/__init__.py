@@ -11,6 +11,7 @@ from typing import assert_never
 from tiltd.core.reconcile import (
     deploys,
     images,
+    live,
     local,
     objects,
     removal,
@@ -65,6 +66,8 @@ def reconcile(  # noqa: C901, PLR0911 - a table of nodes
             return objects.reconcile(manifest, s, now)
         case graph.DeployNode(resource=resource):
             return deploys.deploy(resource, s, now)
+        case graph.LiveNode(resource=resource):
+            return live.reconcile(resource, s, now)
         case graph.ServiceNode(resource=resource, target=target):
             return services.keep(resource, target, s, now)
         case graph.CommandNode(resource=resource):

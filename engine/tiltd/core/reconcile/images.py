@@ -1,7 +1,7 @@
 """An image: read its inputs, then have it."""
 
 from tiltd.core import graph as graphs
-from tiltd.core import holds, manual, naming, reuse
+from tiltd.core import holds, live_targets, manual, naming, reuse
 from tiltd.model.actions import EnsureImage, ReadInputs
 from tiltd.model.decisions import Decision, Done, Hold
 from tiltd.model.desired import Image
@@ -20,11 +20,16 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
         if hold := manual.hold(users, s):
             return hold
     if known.inputs_generation < known.generation:
-        read = ReadInputs(image, known.generation)
+        # Nobody waits for a registry where nothing is built.
+        kept = known.grounds if live_targets.handles(image.name, s) else None
+        listed = live_targets.listed(image.name, s)
+        read = ReadInputs(image, known.generation, listed, kept)
         return holds.unless_failed(node, read, s, now)
     if not naming.registry_known(s):
         reason = "waiting for the cluster, which may have a registry of its own"
         return Hold("waiting-for-cluster", reason, on=(CLUSTER,))
+    if live_targets.handles(image.name, s) and not naming.ready(image.name, s):
+        return Hold("live-update", "what has changed goes into its running containers")
     waiting = tuple(b for b in image.bases if not naming.ready(b, s))
     if waiting:
         on = tuple(image_node(b) for b in waiting)
@@ -36,5 +41,7 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
     found = ((b, s.images[b].ready) for b in image.bases)
     bases = {b: ready.refs.local for b, ready in found if ready is not None}
     again = reuse.due(image.name, s)
-    ensure = EnsureImage(image, key, naming.refs(image, key, s), bases, known.inputs, again)
+    ensure = EnsureImage(
+        image, key, naming.refs(image, key, s), bases, known.inputs, again, known.stopped
+    )
     return holds.unless_failed(node, ensure, s, now)
