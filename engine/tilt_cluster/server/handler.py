@@ -79,9 +79,9 @@ class Handler:
         return user
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.path
+        path = request.path.rstrip("/")  # the Python client asks for `/version/` and `/apis/`
         if path.startswith(("/api/", "/apis/")):
-            found = self._document(request, path.rstrip("/"))
+            found = self._document(request, path)
             if found is not None:
                 return exchange.answer(request, found)
             return await self._object(request, target.parse(path, self._api.catalog))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import sys
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -51,6 +52,24 @@ _SERVICE: dict[str, Any] = {
     "metadata": {"name": "web"},
     "spec": {"selector": {"app": "web"}, "ports": [{"port": 8080, "targetPort": "http"}]},
 }
+
+
+_PYTHON = """
+import sys
+from kubernetes import client, config
+from kubernetes.stream import stream
+with config.new_client_from_config(sys.argv[1]) as api:
+    core = client.CoreV1Api(api)
+    def run(**more):
+        return stream(core.connect_get_namespaced_pod_exec, "sh", "default", stderr=True,
+                      stdout=True, tty=False, **more)
+    print(run(command=["sh", "-c", "echo out"], stdin=False), end="")
+    shell = run(command=["sh"], stdin=True, _preload_content=False)
+    shell.write_stdin("echo $((1+2)); exit 3\\n")
+    shell.run_forever(timeout=30)
+    print(shell.read_stdout(), shell.returncode)
+"""
+"""exec as the official Python client does it: its WebSockets are not kubectl's."""
 
 
 @dataclass
@@ -121,6 +140,11 @@ async def test_pods_call_the_api_with_their_token(kubectl: Kubectl) -> None:
     assert await kubectl("exec", "sh", "--", "sh", "-c", where) == "10.96.0.1:443\n"
     reach = "nc -w 2 $KUBERNETES_SERVICE_HOST 443 </dev/null && echo reached"
     assert await kubectl("exec", "sh", "--", "sh", "-c", reach) == "reached\n"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _PYTHON, str(kubectl.kubeconfig)), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(_PATIENCE):
+        assert (await process.communicate())[0] == b"out\n3\n 3\n"
     await kubectl("delete", "pod", "sh", "--grace-period=0", "--force")
 
 
