@@ -95,7 +95,7 @@ def result(r: pb.Resource, known: Known) -> str:
     """What became of a resource: healthy, failed, timed-out, unfinished or not-started."""
     if known.asleep(r) or not r.enabled:
         return "not-started"
-    if r.name in known.failed:
+    if known.has_failed(r):
         return "failed"
     if _well(r):
         return "healthy"

@@ -46,14 +46,16 @@ class Known:
 
     @property
     def failed(self) -> list[str]:
-        """Names of those that failed: the session may end before a verdict is on its way."""
-        problems = self.session.problems
-        blamed = {name for p in problems for name in (p.resource, *p.resources)}
-        return [
-            r.name
-            for r in self.counted
-            if r.verdict == pb.VERDICT_FAILED or (r.name in blamed and not _well(r))
-        ]
+        """Names of those that failed."""
+        return [r.name for r in self.resources if self.has_failed(r)]
+
+    def has_failed(self, resource: pb.Resource) -> bool:
+        """Whether one did: the session may end before a verdict is on its way."""
+        if not resource.enabled or self.asleep(resource):
+            return False
+        if resource.verdict in {pb.VERDICT_FAILED, pb.VERDICT_HEALTHY}:
+            return resource.verdict == pb.VERDICT_FAILED
+        return any(resource.name in (p.resource, *p.resources) for p in self.session.problems)
 
     @staticmethod
     def asleep(resource: pb.Resource) -> bool:
@@ -74,7 +76,3 @@ class Known:
     def ended(self) -> bool:
         """Whether the session is over."""
         return self.session.HasField("ended_at")
-
-
-def _well(resource: pb.Resource) -> bool:
-    return resource.verdict == pb.VERDICT_HEALTHY
