@@ -9,6 +9,8 @@ are. What the engine and the registry already have is not made again.
 
 Debian's busybox 1.35 crashes at `wget -T`: use `timeout 5 wget …`.
 
+For a first try there is a third one, of what this machine has installed (`installed_image`).
+
 Run as `python3 -m tools.base_images`, with the engine and the registry up (`make engine`).
 """
 
@@ -18,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import image_archive
+from tools import image_archive, installed_image
 from tools.realcluster import console, packages, process, registry, settings
 
 _PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -71,10 +73,11 @@ def python_archive(path: Path) -> None:
         image_archive.write(path, image, tar.read_bytes())
 
 
-_MADE_BY: Mapping[str, Callable[[Path], None]] = {
+_BASE: Mapping[str, Callable[[Path], None]] = {
     settings.BUSYBOX_IMAGE: busybox_archive,
     settings.PYTHON_IMAGE: python_archive,
 }
+_MADE_BY = {**_BASE, settings.INSTALLED_IMAGE: installed_image.archive}
 
 
 def archive(folders: settings.Folders, ref: str) -> Path:
@@ -112,7 +115,7 @@ def ensure(folders: settings.Folders) -> None:
     Raises:
         console.Failure: there is no engine or registry, or an image can't be made.
     """
-    for ref in _MADE_BY:
+    for ref in _BASE:
         load(folders, ref)
         if not registry.has(ref):
             process.run("docker", "push", ref)

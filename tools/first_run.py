@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tools import base_images
+from tools import base_images, installed_image
 from tools.realcluster import cluster, console, engine, packages, process, settings
 
 _TOP = Path(__file__).parent.parent
@@ -69,9 +69,9 @@ def _try(folders: settings.Folders, *, keep: bool) -> int:
     cluster.make_ready(folders)
     was_there = engine.there()
     try:
-        _provide(folders, has_engine=was_there)
+        base = _provide(folders, has_engine=was_there)
         prepared = time.monotonic()
-        code = _kept() if keep else _ci("embedded")
+        code = _kept(base) if keep else _ci("embedded", base)
     finally:
         if not was_there and not keep:
             engine.stop(folders)
@@ -92,17 +92,13 @@ it runs on:  export KUBECONFIG=$({shlex.quote(str(_CLIENT))} cluster kubeconfig 
 until:       ./try.sh --down"""
 
 
-def _provide(folders: settings.Folders, *, has_engine: bool) -> None:
-    """Have everything that the run needs."""
-    image = settings.PYTHON_IMAGE
+def _provide(folders: settings.Folders, *, has_engine: bool) -> str:
+    """Have everything that the run needs; the example's base image."""
+    is_debian = installed_image.is_possible()
+    image = settings.INSTALLED_IMAGE if is_debian else settings.PYTHON_IMAGE
     has_image = has_engine and process.succeeds("docker", "image", "inspect", image)
-    wanted = {
-        **_VENV,
-        **_NETWORK,
-        **({} if has_engine else packages.ENGINE),
-        **({} if has_image else packages.DEBOOTSTRAP),
-    }
-    packages.ensure(wanted)
+    wanted = {**_VENV, **_NETWORK, **({} if has_engine else packages.ENGINE)}
+    packages.ensure(wanted if is_debian else {**wanted, **packages.DEBOOTSTRAP})
     with ThreadPoolExecutor() as pool:
         works: list[Future[Any]] = [
             pool.submit(_environment),
@@ -115,6 +111,7 @@ def _provide(folders: settings.Folders, *, has_engine: bool) -> None:
     if not has_image:
         with console.step(f"load {image}"):
             base_images.load(folders, image)
+    return image
 
 
 def _environment() -> None:
@@ -123,11 +120,11 @@ def _environment() -> None:
         process.run(_TOP / "tools/setup.sh", "--runtime", env={"PYTHON": sys.executable})
 
 
-def _kept() -> int:
+def _kept(base: str) -> int:
     """Run on a cluster that stays."""
     process.run(_CLIENT, "cluster", "up", "--name", _NAME)
     where = process.run(_CLIENT, "cluster", "kubeconfig", "--name", _NAME).strip()
-    return _ci("current", {"KUBECONFIG": where})
+    return _ci("current", base, {"KUBECONFIG": where})
 
 
 def _down(folders: settings.Folders) -> int:
@@ -138,10 +135,11 @@ def _down(folders: settings.Folders) -> int:
     return 0
 
 
-def _ci(which: str, env: Mapping[str, str] | None = None) -> int:
+def _ci(which: str, base: str, env: Mapping[str, str] | None = None) -> int:
     """Run `ci`; it gets each of our signals once, which a terminal's process group would not do."""
     command = [str(_CLIENT), "ci", "--cluster", which, "-f", str(_TILTFILE)]
-    console.say(shlex.join(command))
+    given = {"SHOP_BASE": base, **(env or {})}
+    console.say(" ".join([*(f"{name}={value}" for name, value in given.items()), *command]))
     started: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
@@ -153,9 +151,7 @@ def _ci(which: str, env: Mapping[str, str] | None = None) -> int:
 
     with (
         _handled(forward),
-        subprocess.Popen(
-            command, env={**os.environ, **(env or {})}, start_new_session=True
-        ) as child,
+        subprocess.Popen(command, env={**os.environ, **given}, start_new_session=True) as child,
     ):
         started.append(child)
         for number in early:

@@ -11,7 +11,7 @@ import io
 import json
 import platform
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -63,6 +63,22 @@ def layer(
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             tar.addfile(entry)
+    return out.getvalue()
+
+
+def copied(names: Iterable[str], texts: Mapping[str, str]) -> bytes:
+    """A layer of files of this machine, as they are.
+
+    Args:
+        names: of files, links and folders (without what is in them), without the first slash.
+        texts: path in the image, and the file's content, of whatever this machine has there.
+    """
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in sorted(set(names) - texts.keys()):
+            tar.add(f"/{name}", arcname=name, recursive=False)
+        for name, text in sorted(texts.items()):
+            _add(tar, name, text.encode(), 0o644)
     return out.getvalue()
 
 

@@ -38,6 +38,7 @@ PROXY_METRICS_PORT = 16249
 REGISTRY = "localhost:5000"
 BUSYBOX_IMAGE = f"{REGISTRY}/base/busybox:1"
 PYTHON_IMAGE = f"{REGISTRY}/base/python:3"
+INSTALLED_IMAGE = f"{REGISTRY}/installed/python:3"
 PAUSE_IMAGE = "tiltd.local/pause:1"
 COREDNS_IMAGE = f"tiltd.local/coredns:{COREDNS}"
 
