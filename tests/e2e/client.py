@@ -73,11 +73,12 @@ class Run:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
 
-    def until(self, text: str) -> None:
-        """Wait until it has printed `text`."""
+    def until(self, text: str) -> str:
+        """Wait until it has printed `text`; the line with it."""
         with self._more:
             self._more.wait_for(lambda: text in self._out or self._over, PATIENCE)
             assert text in self._out, f"{text!r} was not printed:\n{self._out}"
+            return next(line for line in self._out.splitlines() if text in line)
 
     def end(self, patience: float = PATIENCE) -> Result:
         """Wait for its end."""

@@ -187,7 +187,7 @@ class Streams:
             reader, writer = await self._connect(found, port)
         except (OSError, engine.EngineError, engine.EngineAwayError) as error:
             where = f"inside namespace of pod {fields.name(pod)}"
-            message = f"failed to connect to localhost:{port} {where}: {error}"
+            message = f"failed to connect to localhost:{port} {where}: {_words(error)}"
             raise ApiError(500, "InternalError", message) from error
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -225,6 +225,12 @@ async def _send(connection: Connection, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
     with contextlib.suppress(OSError, RuntimeError):
         writer.write_eof()
+
+
+def _words(error: Exception) -> str:
+    """As the kubelet says it: asyncio says that a call failed, and the number why."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number).lower() if number else str(error)
 
 
 def _waits(reason: str) -> str:
