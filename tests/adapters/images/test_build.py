@@ -293,6 +293,12 @@ async def test_secrets_reach_the_build_and_not_the_log(buildkit: Workshop) -> No
     assert "hunter2" not in buildkit.log.text
 
 
+async def test_a_secret_that_is_not_there_is_named(buildkit: Workshop) -> None:
+    action = buildkit.action("RUN --mount=type=secret,id=token true", secret=("id=token,src=none",))
+    problem = await failure(buildkit, action)
+    assert f"{buildkit.folder.parent}/none: no such file" in problem.message, problem
+
+
 async def test_without_an_engine_the_socket_is_named(classic: Workshop, tmp_path: Path) -> None:
     classic.env["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
     problem = await failure(classic, classic.good(push=False))

@@ -16,9 +16,11 @@ there is, else (`ignore=`, `only=`: no one list of patterns says the same) each 
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import re
+import stat
 import sys
 import tempfile
 import threading
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import IO
 
 from tiltd import ports
-from tiltd.core import dockerfile, reference
+from tiltd.core import dockerfile, reference, secret
 from tiltd.model.desired import DockerBuild, Image
 from tiltd.model.names import ImageName
 from tiltd.model.problems import Code, Place, Problem
@@ -138,6 +140,39 @@ def prepare(
             )
         ) from error
     return Prepared(image, build, text, args, ignores.of_docker_build(build), place)
+
+
+def check_secrets(prepared: Prepared, env: Mapping[str, str], cwd: str) -> None:
+    """See that the files of secrets are there: the builder would not say whose it misses. Blocks.
+
+    Args:
+        prepared: the build.
+        env: the session's environment.
+        cwd: what their paths are relative to.
+
+    Raises:
+        PermanentError: one can't be read.
+    """
+    for one in map(secret.parse, prepared.build.secret):
+        if one.env and (one.env in env or not one.path):
+            continue
+        path = Path(cwd, one.path)
+        try:
+            found = path.stat()
+            reason = "" if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
+            reason = os.strerror(errno.EISDIR) if stat.S_ISDIR(found.st_mode) else reason
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason:
+            name = prepared.image.name
+            raise ports.PermanentError(
+                Problem(
+                    Code.BUILD,
+                    f"the secret {one.id!r} of {name} can't be read: {path}: {reason.lower()}",
+                    place=prepared.image.place,
+                    hint="make the file, or name another one in secret= of docker_build",
+                )
+            )
 
 
 def _left_out(folder: str, prefix: str, kept: Collection[str]) -> Iterator[str]:

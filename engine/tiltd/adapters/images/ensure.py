@@ -285,6 +285,8 @@ class _Ensuring:
 
     async def _buildx(self, prepared: context.Prepared) -> bool:
         """Build by BuildKit; whether the image was pushed too."""
+        cwd = self.spec.cwd or str(Path(self.spec.tiltfile).parent)
+        await self.tools.pool.run(context.check_secrets, prepared, self.spec.env, cwd)
         ignores = await self.tools.pool.run(prepared.ignore_list)
         with context.folder(prepared, ignores) as folder:
             return await buildx.build(
@@ -293,7 +295,7 @@ class _Ensuring:
                 self.action.refs.local,
                 self.tools.processes,
                 self.spec.env,
-                self.spec.cwd or str(Path(self.spec.tiltfile).parent),
+                cwd,
                 self.log,
                 push=self.action.refs.push,
             )
