@@ -312,7 +312,7 @@ class Api:
             custom.fill(kind.storage.schema, obj)
 
     def _check(self, kind: catalog.Kind, old: Object | None, obj: Object, options: Options) -> None:
-        causes = validate.check(kind, old, obj)
+        causes = validate.check(kind, old, obj, options.subresource)
         if causes:
             name: str = obj["metadata"].get("name", "")
             raise refusals.invalid_object(kind.group, kind.kind, name, causes)
@@ -426,6 +426,15 @@ class Api:
             if obj.get("status") is not None:
                 new["status"] = obj["status"]
             return new
+        if options.subresource == "ephemeralcontainers":
+            added = fields.get(obj, "spec", "ephemeralContainers", default=[])
+            spec = {**old["spec"], "ephemeralContainers": added}
+            if not added:
+                spec.pop("ephemeralContainers")
+            metadata = dict(old["metadata"])
+            if "managedFields" in obj["metadata"]:
+                metadata["managedFields"] = obj["metadata"]["managedFields"]
+            return {**old, "metadata": metadata, "spec": _copy(spec)}
         if kind.has_status():
             obj.pop("status", None)
             if "status" in old:

@@ -11,6 +11,16 @@ from tilt_cluster.refusals import Cause
 _HIGHEST_PORT = 65535
 _PORT_RULE = "must be between 1 and 65535, inclusive"
 _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\U0010ffff]+")
+_NEVER_EPHEMERAL = (
+    "lifecycle",
+    "livenessProbe",
+    "ports",
+    "readinessProbe",
+    "resizePolicy",
+    "resources",
+    "restartPolicy",
+    "startupProbe",
+)
 _SPEC_RULE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
@@ -57,6 +67,8 @@ def spec(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
                 yield refusals.duplicate(f"{inner}.name", name)
             seen.add(name)
             yield from _container(container, inner, volumes)
+    for at, one in enumerate(given.get("ephemeralContainers") or ()):
+        yield from _ephemeral(one, f"{path}.ephemeralContainers[{at}]", seen, volumes)
     tolerations: Sequence[Mapping[str, Any]] = given.get("tolerations") or ()
     for at, one in enumerate(tolerations):
         if not one.get("key") and one.get("operator") != "Exists":
@@ -110,6 +122,26 @@ def _container(given: Mapping[str, Any], path: str, volumes: set[str]) -> Iterat
             yield from _probe(given[probe], f"{path}.{probe}", ready=probe == "readinessProbe")
 
 
+def _ephemeral(
+    given: Mapping[str, Any], path: str, names_: set[str], volumes: set[str]
+) -> Iterator[Cause]:
+    name = given.get("name") or ""
+    target = given.get("targetContainerName")
+    others = set(names_)
+    if name and name in names_:
+        yield refusals.duplicate(f"{path}.name", name)
+    names_.add(name)
+    for key in _NEVER_EPHEMERAL:
+        if given.get(key):
+            text = "cannot be set for an Ephemeral Container"
+            yield refusals.forbidden(f"{path}.{key}", text)
+    left = {key: value for key, value in given.items() if key not in _NEVER_EPHEMERAL}
+    yield from _container(left, path, volumes)
+    if target and target not in others:
+        text = f'Not found: "{target}"'
+        yield Cause("FieldValueNotFound", f"{path}.targetContainerName", text)
+
+
 def _environment(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     for at, one in enumerate(given.get("env") or ()):
         name = one.get("name") or ""
@@ -154,6 +186,25 @@ def port(number: int, path: str) -> Iterator[Cause]:
         yield refusals.invalid(path, number, _PORT_RULE)
 
 
+def fresh(pod: Object) -> Iterator[Cause]:
+    """Rules of a pod that is created."""
+    if fields.get(pod, "spec", "ephemeralContainers"):
+        yield refusals.forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
+def ephemeral_kept(old: Object, new: Object) -> Iterator[Cause]:
+    """What never changes in a pod's ephemeral containers."""
+    after = {
+        one.get("name"): one for one in fields.get(new, "spec", "ephemeralContainers", default=())
+    }
+    for one in fields.get(old, "spec", "ephemeralContainers", default=()):
+        name = one["name"]
+        if after.get(name) != one:
+            what = "changed" if name in after else "removed"
+            text = f'existing ephemeral containers "{name}" may not be {what}\n'
+            yield refusals.forbidden("spec.ephemeralContainers", text)
+
+
 def kept(old: Object, new: Object) -> Iterator[Cause]:
     """What never changes in a pod."""
     before, after = _fixed(old["spec"]), _fixed(new["spec"])
@@ -169,7 +220,6 @@ def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
         "activeDeadlineSeconds",
         "tolerations",
         "terminationGracePeriodSeconds",
-        "ephemeralContainers",
         "schedulingGates",
     }
     fixed = {key: value for key, value in given.items() if key not in left_out}

@@ -41,8 +41,8 @@ _NAME_RULES = {
 }
 
 
-def check(kind: catalog.Kind, old: Object | None, obj: Object) -> Sequence[Cause]:
-    """What is wrong with an object (`old`: the one it replaces)."""
+def check(kind: catalog.Kind, old: Object | None, obj: Object, part: str = "") -> Sequence[Cause]:
+    """What is wrong with an object (`old`: the one it replaces, `part`: of it by a subresource)."""
     causes = [*_metadata(kind, old, obj)]
     if kind.custom is not None:
         causes += custom_rules.check(kind.storage.schema, obj)
@@ -54,7 +54,11 @@ def check(kind: catalog.Kind, old: Object | None, obj: Object) -> Sequence[Cause
     rules = _RULES.get(place)
     if rules:
         causes += rules(obj)
-    if old is not None and place in _UPDATES:
+    if old is None:
+        causes += _CREATES[place](obj) if place in _CREATES else ()
+    elif part == "ephemeralcontainers":
+        causes += pod_rules.ephemeral_kept(old, obj)
+    elif place in _UPDATES:
         causes += _UPDATES[place](old, obj)
     return list(dict.fromkeys(causes))
 
@@ -306,6 +310,8 @@ _RULES = {
     ("networking.k8s.io", "ingresses"): _ingress,
     ("policy", "poddisruptionbudgets"): _budget,
 }
+
+_CREATES = {("", "pods"): pod_rules.fresh}
 
 # What never changes
 

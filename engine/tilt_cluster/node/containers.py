@@ -5,7 +5,7 @@ container of the spec: its instances, what it waits for, its probes' results.  E
 be learned again from the Engine after a restart is in `Run`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from tilt_cluster import engine, fields
 from tilt_cluster.node.backoff import BackOff
 from tilt_cluster.objects import Object
 
-Kind = Literal["init", "sidecar", "main"]
+Kind = Literal["init", "sidecar", "main", "ephemeral"]
 
 CLUSTER = engine.CLUSTER_LABEL
 POD_UID = "dev.tilt.pod.uid"
@@ -21,6 +21,12 @@ POD_NAME = "dev.tilt.pod.name"
 POD_NAMESPACE = "dev.tilt.pod.namespace"
 CONTAINER = "dev.tilt.container.name"
 ATTEMPT = "dev.tilt.container.attempt"
+_LISTS: Mapping[Kind, str] = {
+    "init": "initContainers",
+    "sidecar": "initContainers",
+    "main": "containers",
+    "ephemeral": "ephemeralContainers",
+}
 SANDBOX = ""
 """The value of the label `CONTAINER` of a sandbox."""
 
@@ -75,7 +81,8 @@ class Slot:
     """One container of a pod's spec.
 
     Args:
-        kind: init, sidecar (an init container that keeps running) or main.
+        kind: init, sidecar (an init container that keeps running), main, or ephemeral (added to a
+            pod that runs, by `kubectl debug`).
         name: of the container.
         current: its newest instance.
         last: the one before.
@@ -116,14 +123,13 @@ class Slot:
     @property
     def field(self) -> str:
         """The `fieldPath` of events about it."""
-        group = "containers" if self.kind == "main" else "initContainers"
-        return f"spec.{group}{{{self.name}}}"
+        return f"spec.{_LISTS[self.kind]}{{{self.name}}}"
 
 
 def spec_of(pod: Object, slot: Slot) -> Object:
     """The container's spec in a pod."""
-    group = "containers" if slot.kind == "main" else "initContainers"
-    found: Object = next(one for one in pod["spec"][group] if one["name"] == slot.name)
+    listed = pod["spec"][_LISTS[slot.kind]]
+    found: Object = next(one for one in listed if one["name"] == slot.name)
     return found
 
 
@@ -134,7 +140,14 @@ def slots_of(pod: Object) -> list[Slot]:
         kind: Kind = "sidecar" if one.get("restartPolicy") == "Always" else "init"
         found.append(Slot(kind, str(one["name"])))
     found += [Slot("main", str(one["name"])) for one in fields.get(pod, "spec", "containers")]
-    return found
+    return [*found, *added(pod, found)]
+
+
+def added(pod: Object, slots: Sequence[Slot]) -> list[Slot]:
+    """Empty slots for ephemeral containers that have none yet."""
+    known = {slot.name for slot in slots}
+    names = [str(one["name"]) for one in fields.get(pod, "spec", "ephemeralContainers", default=())]
+    return [Slot("ephemeral", name) for name in names if name not in known]
 
 
 def labels(

@@ -3,7 +3,8 @@
 Init containers run one after the other, each until it succeeds; a sidecar only has to have started
 before the next may begin.  Then the main containers start together.  What has exited starts again
 as `restartPolicy` says, after its back-off.  When no main container will run again, the sidecars
-are stopped in reverse order, and the pod has ended.
+are stopped in reverse order, and the pod has ended.  Ephemeral containers run beside all that, and
+once.
 """
 
 from collections.abc import Sequence
@@ -39,8 +40,8 @@ def restarts(slot: Slot, policy: Policy) -> bool:
     run = slot.exited
     if run is None:
         return True
-    if slot.kind == "sidecar":
-        return True
+    if slot.kind in {"sidecar", "ephemeral"}:
+        return slot.kind == "sidecar"
     failed = run.exit_code != 0 or run.reason == "StartError"
     if slot.kind == "init":
         return failed and policy != "Never"
@@ -79,13 +80,17 @@ def plan(slots: Sequence[Slot], policy: Policy, now: float) -> Plan:
         now: Unix seconds.
     """
     main = [slot for slot in slots if slot.kind == "main"]
-    first = [slot for slot in slots if slot.kind != "main"]
+    first = [slot for slot in slots if slot.kind in {"init", "sidecar"}]
+    beside = [slot for slot in slots if slot.kind == "ephemeral"]
     begun = any(slot.current is not None for slot in main)
     builder = _Builder(now)
     ended = begun and all(slot.exited and not restarts(slot, policy) for slot in main)
     if ended:
         failed = any(slot.exited and slot.exited.exit_code for slot in main)
-        return _ended(first, "Failed" if failed else "Succeeded")
+        return _ended([*first, *beside], "Failed" if failed else "Succeeded")
+    for slot in beside:
+        if slot.current is None:
+            builder.want(slot)
     done = _initialize(first, policy, builder, begun=begun)
     if done is None:
         return _ended(slots, "Failed")

@@ -167,7 +167,8 @@ class Pod:
         return soonest
 
     def follow(self, pod: Object) -> None:
-        """The stored pod has changed: files that show its metadata may have to."""
+        """The stored pod has changed: it may have got a container, or other metadata to show."""
+        self.slots += containers.added(pod, self.slots)
         shown = (fields.labels(pod), fields.annotations(pod))
         if shown != self._shown:
             self._shown = shown

@@ -98,6 +98,7 @@ def container(
     variables: Mapping[str, str],
     mounts: Sequence[Mount],
     sandbox_id: str,
+    target_id: str,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
     """A container of a pod.
@@ -110,6 +111,7 @@ def container(
         variables: its environment.
         mounts: its volumes and files.
         sandbox_id: of the pod's sandbox.
+        target_id: of the container whose processes it shall see (empty: its own only).
         labels: of the container.
     """
     body: dict[str, Any] = {
@@ -126,6 +128,7 @@ def container(
             "RestartPolicy": {"Name": "no"},
             "Mounts": [_mount(mount) for mount in mounts],
             **_namespaces(pod, sandbox_id),
+            **({"PidMode": f"container:{target_id}"} if target_id else {}),
             **_resources(one),
             **_security(pod, one),
         },

@@ -111,6 +111,7 @@ class Starter:
                 ),
             }
             mounts = self._pod.volumes.mounts(pod, one, variables)
+            target = self._target(one)
         except environment.ConfigError as error:
             self._refuse(pod, slot, "CreateContainerConfigError", str(error), _CONFIG_RETRY)
             return
@@ -125,6 +126,7 @@ class Starter:
             variables=variables,
             mounts=mounts,
             sandbox_id=str(self._pod.sandbox),
+            target_id=target,
             labels=containers.labels(
                 self._world.cluster.facts.name,
                 pod,
@@ -140,6 +142,20 @@ class Starter:
             return
         self._world.tell(pod, "Normal", "Created", "Container created", slot.field)
         await self._launch(pod, slot, made, attempt, image)
+
+    def _target(self, one: Object) -> str:
+        """The instance whose processes an ephemeral container shall see; empty for none.
+
+        Raises:
+            environment.ConfigError: it doesn't run.
+        """
+        name = one.get("targetContainerName")
+        if not name:
+            return ""
+        slot = self._pod.slot(str(name))
+        if slot is None or slot.current is None or not slot.running:
+            raise environment.ConfigError(f"unable to find target container {name}")
+        return slot.current.id
 
     async def _launch(
         self, pod: Object, slot: Slot, made: str, attempt: int, image: images.Image

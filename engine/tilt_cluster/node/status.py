@@ -64,7 +64,8 @@ def of_pod(
     if place.pod_ip:
         result["podIP"] = place.pod_ip
         result["podIPs"] = [{"ip": place.pod_ip}]
-    initial = [slot for slot in slots if slot.kind != "main"]
+    initial = [slot for slot in slots if slot.kind in {"init", "sidecar"}]
+    beside = [slot for slot in slots if slot.kind == "ephemeral"]
     main = [slot for slot in slots if slot.kind == "main"]
     if initial:
         result["initContainerStatuses"] = [
@@ -73,6 +74,10 @@ def of_pod(
     result["containerStatuses"] = [
         _container(pod, slot, images, initial=bool(initial)) for slot in main
     ]
+    if beside:
+        result["ephemeralContainerStatuses"] = [
+            _container(pod, slot, images, initial=False) for slot in beside
+        ]
     return result
 
 
@@ -155,7 +160,7 @@ def is_ready(slot: Slot) -> bool:
     if slot.kind == "init":
         run = slot.exited
         return run is not None and run.exit_code == 0
-    return slot.running and slot.started and slot.ready
+    return slot.kind != "ephemeral" and slot.running and slot.started and slot.ready
 
 
 def _conditions(
@@ -164,7 +169,7 @@ def _conditions(
     old: Sequence[Object] = fields.get(pod, "status", "conditions", default=())
     ended = phase in {"Succeeded", "Failed"}
     reason = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase, "")
-    must = [slot for slot in slots if slot.kind != "init"]
+    must = [slot for slot in slots if slot.kind in {"sidecar", "main"}]
     unready = [slot.name for slot in must if not is_ready(slot)]
     incomplete = [
         slot.name

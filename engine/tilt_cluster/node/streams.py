@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from tilt_cluster import engine, fields
+from tilt_cluster.node import containers
 from tilt_cluster.node.containers import Run, Slot
 from tilt_cluster.node.pod import Pod
 from tilt_cluster.objects import (
@@ -143,16 +144,29 @@ class Streams:
             raw = await self._engine.hijack(path, None, tty=options.tty)
         except (engine.EngineError, engine.EngineAwayError) as error:
             raise ApiError(500, "InternalError", str(error)) from error
-        await self._pump(raw, options, terminal, f"/containers/{run.id}/resize")
+        # Whoever closes stdin of the Engine's side loses the output, unless stdin ends with it.
+        _, slot = self._slot(pod, options.container)
+        once = slot is not None and containers.spec_of(pod, slot).get("stdinOnce")
+        resize = f"/containers/{run.id}/resize"
+        await self._pump(raw, options, terminal, resize, ends_input=bool(once))
 
     async def _pump(
-        self, raw: engine.Raw, options: ExecOptions, terminal: Terminal, resize: str
+        self,
+        raw: engine.Raw,
+        options: ExecOptions,
+        terminal: Terminal,
+        resize: str,
+        *,
+        ends_input: bool = True,
     ) -> bytes:
         """Move bytes both ways until the output ends; the first piece of output."""
         first = b""
         try:
             async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(self._input(raw, terminal))] if options.stdin else []
+                helpers: list[asyncio.Task[None]] = []
+                if options.stdin:
+                    reading = self._input(raw, terminal, ends=ends_input)
+                    helpers.append(tasks.create_task(reading))
                 if options.tty:
                     helpers.append(tasks.create_task(self._sizes(terminal, resize)))
                 while (frame := await raw.frame()) is not None:
@@ -167,10 +181,11 @@ class Streams:
             raw.close()
         return first
 
-    async def _input(self, raw: engine.Raw, terminal: Terminal) -> None:
+    async def _input(self, raw: engine.Raw, terminal: Terminal, *, ends: bool) -> None:
         while data := await terminal.read():
             await raw.write(data)
-        raw.end_input()
+        if ends:
+            raw.end_input()
 
     async def _sizes(self, terminal: Terminal, path: str) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What isn't plain storage: reviews, eviction, binding, tokens, ephemeral containers."""
+"""What isn't plain storage: reviews, eviction, binding, tokens."""
 
 from collections.abc import Mapping
 from typing import Any

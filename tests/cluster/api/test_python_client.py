@@ -12,7 +12,8 @@ from tests.cluster.api.client import Client
 
 @pytest.fixture
 def official(api: Client) -> Iterator[Any]:
-    connect: Any = kubernetes.config.new_client_from_config
+    config: Any = kubernetes.config
+    connect = config.new_client_from_config
     with connect(str(api.kubeconfig)) as made:
         yield made
 

@@ -140,6 +140,13 @@ async def test_pods_call_the_api_with_their_token(kubectl: Kubectl) -> None:
     assert await kubectl("exec", "sh", "--", "sh", "-c", where) == "10.96.0.1:443\n"
     reach = "nc -w 2 $KUBERNETES_SERVICE_HOST 443 </dev/null && echo reached"
     assert await kubectl("exec", "sh", "--", "sh", "-c", reach) == "reached\n"
+    look = "read line; echo got $line; tr '\\0' ' ' </proc/1/cmdline"
+    debug = ("debug", "sh", "-i", f"--image={BUSYBOX}", "--target=sh", "--container=look")
+    said = await kubectl(*debug, "--quiet", "--", "sh", "-c", look, stdin="hello\n")
+    assert said == "got hello\nsleep 1000 "
+    state = "{.status.ephemeralContainerStatuses[0].state.terminated.exitCode}"
+    await kubectl("wait", f"--for=jsonpath={state}=0", "pod/sh", "--timeout=30s")
+    assert await kubectl("logs", "sh", "--container=look") == said
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PYTHON, str(kubectl.kubeconfig)), stdout=asyncio.subprocess.PIPE
     )

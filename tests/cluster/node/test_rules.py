@@ -243,6 +243,7 @@ def test_the_engine_is_told_all_that_it_can_enforce() -> None:
         variables={"A": "1"},
         mounts=[spec.Mount("/src", "/dst", read_only=True)],
         sandbox_id="box",
+        target_id="",
         labels={},
     )
     host = body["HostConfig"]
