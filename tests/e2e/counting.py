@@ -6,15 +6,17 @@ API server `kubectl proxy` stands behind, as nobody can read what is encrypted.
 """
 
 import contextlib
+import http.server
 import json
 import re
 import selectors
 import socket
+import socketserver
 import subprocess
 import threading
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tests.e2e.conftest import kubectl
 
@@ -112,6 +114,44 @@ def engine(folder: Path, env: Mapping[str, str]) -> Generator[tuple[Counter, str
         listener.listen()
         with contextlib.closing(Counter(listener, connect)) as counter:
             yield counter, f"unix://{folder / 'engine.sock'}"
+
+
+class _Empty(http.server.BaseHTTPRequestHandler):
+    """An engine of the real one's platform, without a single image."""
+
+    seen: ClassVar[list[Request]]
+    version: ClassVar[bytes]
+
+    def handle_any(self) -> None:
+        self.seen.append(Request(self.command, self.path))
+        there = self.path.partition("?")[0].endswith("/version")
+        body = self.version if there else b'{"message": "no such image"}'
+        self.send_response_only(200 if there else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - their names there
+
+
+@contextlib.contextmanager
+def empty_engine(folder: Path, env: Mapping[str, str]) -> Generator[tuple[list[Request], str]]:
+    """A new machine's: what it is asked for, and its DOCKER_HOST."""
+    asked = ["docker", "version", "--format={{json .Server}}"]
+    version = subprocess.run(asked, env=dict(env), capture_output=True, check=True).stdout
+    seen: list[Request] = []
+    handler = type("Handler", (_Empty,), {"seen": seen, "version": version})
+    path = folder / "empty.sock"
+    with socketserver.ThreadingUnixStreamServer(str(path), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield seen, f"unix://{path}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ spec:
 def test_an_unchanged_app_is_no_work_for_any_server_also_on_a_fresh_machine(
     project: Path, cluster_env: dict[str, str], namespace: str, start: Start, tmp_path: Path
 ) -> None:
-    """First everything, then nothing, then nothing on a machine that has neither image nor past."""
+    """First everything, then nothing, then nothing on a machine without images and past."""
     images = {name: f"{namespace}-{name}" for name in ("one", "two")}
     for name, image in images.items():
         (project / name).mkdir()
@@ -50,6 +50,7 @@ def test_an_unchanged_app_is_no_work_for_any_server_also_on_a_fresh_machine(
     with (
         tempfile.TemporaryDirectory(prefix="te") as short,  # a socket's path must be short
         counting.engine(Path(short), cluster_env) as (engine, docker_host),
+        counting.empty_engine(Path(short), cluster_env) as (asked, new_host),
         counting.registry(REGISTRY) as (registry, address),
         counting.cluster(tmp_path, cluster_env) as (cluster, kubeconfig),
     ):
@@ -60,8 +61,10 @@ def test_an_unchanged_app_is_no_work_for_any_server_also_on_a_fresh_machine(
         )
         env = {**cluster_env, "DOCKER_HOST": docker_host, "KUBECONFIG": kubeconfig}
 
-        def ci(folder: Path, state: str) -> tuple[list[Request], list[Request], list[Request]]:
-            given = {**env, "XDG_STATE_HOME": str(tmp_path / state)}
+        def ci(
+            folder: Path, state: str, **more: str
+        ) -> tuple[list[Request], list[Request], list[Request]]:
+            given = {**env, "XDG_STATE_HOME": str(tmp_path / state), **more}
             there = ("--namespace", namespace, "--stable-for=0s")
             result = start(folder, "ci", *there, env=given).end()
             assert result.code == 0, result.out
@@ -77,11 +80,12 @@ def test_an_unchanged_app_is_no_work_for_any_server_also_on_a_fresh_machine(
             seen = ci(project, "here")
             assert [counting.writes(each) for each in seen] == [[], [], []]
 
-            _forget(address, images)
             clone = Path(shutil.copytree(project, tmp_path / "elsewhere" / "project"))
-            seen = ci(clone, "fresh")
+            seen = ci(clone, "fresh", DOCKER_HOST=new_host)
             assert [counting.writes(each) for each in seen] == [[], [], []]
             assert {one.method for one in seen[1]} == {"HEAD"}
+            assert asked
+            assert counting.writes(asked) == []
 
             replace(project / "two/data", images["two"], "another")
             _, registry_saw, cluster_saw = ci(project, "here")
@@ -98,7 +102,7 @@ def _name(one: Request) -> str:
 
 
 def _forget(address: str, images: dict[str, str]) -> None:
-    """Remove the images from the engine, as on a machine that never had them."""
+    """Remove the images from the engine."""
     listed = subprocess.run(
         ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}"],
         capture_output=True,
