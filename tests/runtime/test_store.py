@@ -29,8 +29,11 @@ async def test_it_is_known_when_a_node_was_last_concerned() -> None:
     store = Store(states.loaded(build.project(build.local("a", "true"))))
     store.dispatch(STARTED)
     first = store.concerned[TILTFILE]
-    store.dispatch(SessionEnded(Outcome.CANCELLED, T0))
-    assert store.concerned[TILTFILE] == store.state.revision > first
+    store.dispatch(STARTED)
+    second = store.concerned[TILTFILE]
+    assert second == store.state.revision > first
+    store.dispatch(SessionEnded(Outcome.CANCELLED, T0))  # which makes none of the others another
+    assert store.concerned[SESSION] == store.state.revision > second == store.concerned[TILTFILE]
 
 
 async def test_the_revision_of_the_project_moves_with_its_graph_only() -> None:

@@ -32,11 +32,11 @@ class Change:
 
 def between(live: Mapping[str, Any], desired: Mapping[str, Any]) -> tuple[Change, ...]:
     """The fields of `desired` that `live` has otherwise, by path."""
-    from deepdiff import DeepDiff  # noqa: PLC0415 - see the module
-
     left, right = normalise.pair(live, desired)
     if left == right:
         return ()
+    from deepdiff import DeepDiff  # noqa: PLC0415 - see the module
+
     found = DeepDiff(left, right, view="tree", ignore_numeric_type_changes=True)
     secret = desired.get("kind") == "Secret"
     groups = cast("dict[str, list[Any]]", found)

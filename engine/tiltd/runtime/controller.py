@@ -114,6 +114,7 @@ class Controller:
         self._queue = WorkQueue()
         self._running: dict[NodeName, _Running] = {}
         self._waiting: dict[Work, dict[NodeName, None]] = {kind: {} for kind in Work}
+        self._waits_for: dict[NodeName, Work] = {}
         self._offered: dict[NodeName, Work] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -160,8 +161,8 @@ class Controller:
 
     def _step(self, name: NodeName, group: asyncio.TaskGroup) -> None:
         offered = self._offered.pop(name, None)
-        for waiting in self._waiting.values():
-            waiting.pop(name, None)
+        if name in self._waits_for:
+            del self._waiting[self._waits_for.pop(name)][name]
         self._decide(name, group)
         if offered is not None and not self._uses(name, offered):
             self._offer(offered)
@@ -197,6 +198,7 @@ class Controller:
         kind = work.kind(action)
         if self._busy(kind) >= self._bounds[kind]:
             self._waiting[kind][name] = None
+            self._waits_for[name] = kind
             return
         wanted = work.wanted(action)
         self._idle.clear()
@@ -214,7 +216,7 @@ class Controller:
         """
         name = next(iter(self._waiting[kind]), None)
         if name is not None:
-            del self._waiting[kind][name]
+            del self._waiting[kind][name], self._waits_for[name]
             self._offered[name] = kind
             self._queue.add(name)
 

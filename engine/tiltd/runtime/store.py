@@ -1,8 +1,8 @@
 """The one place that holds state, and the one way to change it.
 
 Lives on the event loop's thread; there is no lock because nobody else writes.  Who wants to know
-is told which nodes an event may concern (`core.wake`), and at which revision a node was last
-concerned is kept, so that a reader who comes back later is told only what is new to him.
+is told which nodes an event may concern (`core.wake`), and at which revision a node may last have
+become another is kept, so that a reader who comes back later is told only what is new to him.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from tiltd.core.reduce import reduce
 from tiltd.core.wake import wake
-from tiltd.model.events import Event
-from tiltd.model.names import NodeName
+from tiltd.model.events import Event, SessionEnded
+from tiltd.model.names import SESSION, NodeName
 from tiltd.model.state import State
 
 Listener = Callable[[State, State, frozenset[NodeName]], None]
@@ -39,7 +39,9 @@ class Store:
         if new.graph is not old.graph:
             self.project_revision = new.revision
         nodes = wake(old, new, event)
-        self.concerned.update(dict.fromkeys(nodes, new.revision))
+        # With a session's end nobody has anything to do any more, but is what he was before.
+        told = {SESSION} if isinstance(event, SessionEnded) else nodes
+        self.concerned.update(dict.fromkeys(told, new.revision))
         for listener in self._listeners:
             listener(old, new, nodes)
         self._tell()
