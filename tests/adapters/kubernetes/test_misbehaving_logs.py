@@ -66,6 +66,23 @@ async def test_a_break_loses_no_line_and_doubles_none(server: Server, tmp_path: 
     assert server.asked(LOG)[1]["sinceTime"] == "2026-01-01T00:00:01Z"
 
 
+async def test_a_log_whose_end_the_server_does_not_notice_is_read_to_its_end(
+    server: Server, tmp_path: Path
+) -> None:
+    server.plays(POD, pod(0, over=True))
+    first, rest = line(1, "a"), line(1, "a") + line(2, "last words")
+    server.plays(LOG, streams(first, ends="never"), streams(rest, ends="cleanly"))
+    told = Told()
+
+    async with connected(server, tmp_path) as cluster:
+        cluster.follow_logs(frozenset({run()}), told)
+        await told.until(lambda t: t.text)
+        await cluster.drain(frozenset({run()}), 60)
+
+    assert told.text == {run(): "a\nlast words\n"}
+    assert "follow" not in server.asked(LOG)[1]
+
+
 async def test_a_container_that_starts_later_is_waited_for(server: Server, tmp_path: Path) -> None:
     waiting = status(400, 'container "main" in pod "web" is waiting to start: ContainerCreating')
     server.plays(POD, pod(0), pod(0, over=True))

@@ -58,6 +58,8 @@ _PASSING = frozenset({Trouble.REFUSED, Trouble.NO_SUCH_HOST, Trouble.CLOSED})
 _MIN_SKEW = 1.5
 _LOOKS = 8
 _LOG_GRACE = 2.0
+_OF_ITSELF = 0.1
+"""Seconds in which a log that is followed may come to its end by itself."""
 _BEAT, _UNEASY, _DEAF = 2.0, 1.0, 4.0
 """Seconds between two questions, until a missing answer counts, and until it is given up."""
 _FORBIDDEN = 403
@@ -225,7 +227,11 @@ class KubeCluster:
 
     async def drain(self, runs: frozenset[ContainerRun], seconds: float) -> None:
         """See `ports.Cluster`; gives up after `seconds`."""
-        await self._streams.ended({logs.key(run) for run in runs}, seconds)
+        lives = {logs.key(run) for run in runs}
+        await self._streams.ended(lives, min(_OF_ITSELF, seconds))
+        if self._link is not None:
+            self._link.logs.hurry(lives)
+        await self._streams.ended(lives, seconds)
 
     def forward(
         self, wanted: Mapping[Forward, PodPort | None], listener: ports.ForwardListener

@@ -11,6 +11,9 @@ what the end of a stream means is found out from the pod:
     broken off   | over, next on  | once more, from the previous life's log
     either       | not known      | done
 
+A kubelet looks once a second whether a container whose log is followed has ended.  Who knows that
+it has, need not wait for that: `hurry` takes the stream for broken off.
+
 A run is known by pod, container and restart.  How far each was told is remembered while the
 connection lasts: a life that was told to its end is not told again when it is wanted as `previous`
 later, and one that stopped being wanted in between goes on where it was.
@@ -18,7 +21,8 @@ later, and one that stopped being wanted in between goes on where it was.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -54,6 +58,7 @@ class Life(Enum):
 class _End(Enum):
     CLEAN = "clean"
     BROKEN = "broken"
+    HURRIED = "hurried"
     NOT_YET = "not-yet"
     NEVER = "never"
 
@@ -76,6 +81,13 @@ class Logs:
     def __init__(self, wire: Wire, forbidden: Callable[[str, str], None]) -> None:
         self._wire, self._forbidden = wire, forbidden
         self._lives: dict[Key, Lines | None] = {}
+        self._open: dict[Key, asyncio.Timeout] = {}
+
+    def hurry(self, lives: Collection[Key]) -> None:
+        """These lives are over: read the rest of what is still being followed, and no longer."""
+        for name in lives:
+            if limit := self._open.pop(name, None):
+                limit.reschedule(asyncio.get_running_loop().time())
 
     async def follow(self, run: ContainerRun, log: ports.Log) -> None:
         """Tell one life's log; returns when it has ended."""
@@ -94,7 +106,7 @@ class Logs:
                 break
             if failures > _TRIES and life is Life.PREVIOUS:
                 break
-            if end is not _End.CLEAN:
+            if end not in {_End.CLEAN, _End.HURRIED}:
                 longest = _LONGEST_WAIT if end is _End.NOT_YET else _LONGEST_PAUSE
                 await asyncio.sleep(min(_FIRST_PAUSE * float(2 ** min(failures, 8)), longest))
             now = await self._settled(run) if end is _End.CLEAN else await self._look(run)
@@ -113,17 +125,32 @@ class Logs:
         request = _request(run, life, lines.begin())
         told = False
         try:
-            async with self._wire.stream(request) as stream:
+            async with self._interruptible(run, life), self._wire.stream(request) as stream:
                 if stream.status != 200:  # noqa: PLR2004  a log has no other success
                     return self._refused(await stream.whole(), run, log), False
                 async for piece in stream.pieces():
                     if text := lines.feed(piece):
                         log.write(text)
                         told = True
+        except TimeoutError:
+            return _End.HURRIED, told
         except (NoAnswer, ports.PermanentError, ports.TransientError) as error:
             _log.debug("log of %s/%s broke off: %s", run.pod, run.container, error)
             return _End.BROKEN, told
         return _End.CLEAN, told
+
+    @asynccontextmanager
+    async def _interruptible(self, run: ContainerRun, life: Life) -> AsyncGenerator[None]:
+        """Where a log is followed that may have no end of its own; see `hurry`."""
+        if life is not Life.RUNNING:
+            yield
+            return
+        async with asyncio.timeout(None) as limit:
+            self._open[key(run)] = limit
+            try:
+                yield
+            finally:
+                self._open.pop(key(run), None)
 
     def _refused(self, reply: Reply, run: ContainerRun, log: ports.Log) -> _End:
         words = str(reply.json().get("message") or f"HTTP {reply.status}")
