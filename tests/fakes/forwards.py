@@ -48,6 +48,8 @@ class FakeForwards:
             if forward not in self.open:
                 self._next += 0 if forward.local_port else 1
                 self._tell(forward, ForwardStatus(forward.local_port or self._next))
+            elif self.open[forward] != to:
+                self._tell(forward, ForwardStatus(self._told[forward].local_port))
             self.open[forward] = to
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from tests.fakes.forwards import FIRST_FREE, FakeForwards
 from tests.runtime.test_engine import controls_deployments
 from tests.runtime.test_up import healthy, settled
 from tests.runtime.world import World, world
-from tiltd.model.desired import KubernetesTarget, PortForward, Project, Resource
+from tiltd.model.desired import KubernetesTarget, PortForward, Project, Resource, TriggerMode
 from tiltd.model.events import FilesChanged
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import Forward, PodPort
@@ -113,6 +113,25 @@ async def test_connections_that_come_to_nothing_are_told_once(engine: World) -> 
         forwards(engine).fail(FORWARD, "nothing listens on port 80 of pod web-1-x")
     assert engine.text("web").count("localhost:8080: nothing listens on port 80") == 1
     assert healthy(engine.state)
+
+
+async def test_what_failed_with_one_pod_is_forgotten_with_the_next(engine: World) -> None:
+    await engine.start(build.project(web()), Mode.UP)
+    await engine.until(healthy)
+    forwards(engine).fail(FORWARD, "nothing listens on port 80 of pod web-1-x")
+    live = engine.cluster.get("Deployment", "web")
+    engine.cluster.change(live, spec={**live["spec"], "paused": False})
+    await engine.until(lambda s: not s.forwards[FORWARD].problem)
+    assert engine.text("web").count("leads to port 80 of pod web-2-x") == 1
+
+
+async def test_a_changed_port_is_no_update_that_a_trigger_would_be_for(engine: World) -> None:
+    await engine.start(build.project(replace(web(), trigger_mode=TriggerMode.MANUAL)), Mode.UP)
+    await engine.until(healthy)
+    other = replace(web(PortForward(9090, 80)), trigger_mode=TriggerMode.MANUAL)
+    await reload(engine, build.project(other))
+    await engine.until(lambda s: Forward(WEB, "localhost", 9090, 80) in s.forwards)
+    assert not engine.state.resources[WEB].due
 
 
 async def test_what_the_tiltfile_changes_is_opened_and_closed(engine: World) -> None:

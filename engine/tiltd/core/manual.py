@@ -6,11 +6,12 @@ at what it has until it is triggered.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tiltd.core import graph as graphs
 from tiltd.core.affected import Affected
 from tiltd.model.decisions import Hold
-from tiltd.model.desired import Resource, TriggerMode
+from tiltd.model.desired import KubernetesTarget, Resource, TriggerMode
 from tiltd.model.graph import Graph
 from tiltd.model.names import ImageName, ResourceName, image_node
 from tiltd.model.state import Mode, State
@@ -19,6 +20,23 @@ from tiltd.model.state import Mode, State
 def is_manual(resource: Resource) -> bool:
     """Whether only a trigger updates it."""
     return resource.trigger_mode is TriggerMode.MANUAL
+
+
+def differs(before: Resource, after: Resource) -> bool:
+    """Whether a resource of a Tiltfile that was read again would be updated.
+
+    Each reading makes objects anew, so they are compared by what they hold.  Ports that are
+    forwarded are another matter: to open them takes no update.
+    """
+    old, new = before.target, after.target
+    if not isinstance(old, KubernetesTarget) or not isinstance(new, KubernetesTarget):
+        return old != new
+    bare = [replace(target, manifests=(), port_forwards=()) for target in (old, new)]
+    held = [
+        [(m.id, m.api_version, m.body, m.images, m.image_paths) for m in target.manifests]
+        for target in (old, new)
+    ]
+    return bare[0] != bare[1] or held[0] != held[1]
 
 
 def concerned(s: State, hit: Affected) -> frozenset[ResourceName]:

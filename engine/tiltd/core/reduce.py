@@ -233,7 +233,7 @@ def _carried(s: State, name: ResourceName, event: events.TiltfileLoaded) -> Reso
     known, before = s.resources.get(name, ResourceState()), s.graph.resources.get(name)
     after = event.graph.resources[name]
     held = manual.is_manual(after) and known.started_at is not None
-    changed = held and before is not None and before.target != after.target
+    changed = held and before is not None and manual.differs(before, after)
     return replace(known, due=True) if changed else known
 
 

@@ -20,6 +20,7 @@ from tests.adapters.kubernetes import servers
 from tests.adapters.kubernetes.worlds import PATIENCE
 from tilt_cluster import objects as embedded
 from tilt_cluster.server import tunnel
+from tiltd.adapters.kubernetes import connection, forwarding
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import Forward, ForwardStatus, PodPort
@@ -281,6 +282,51 @@ async def test_the_next_connection_goes_to_the_pod_that_took_its_place(scene: Sc
     async with asyncio.timeout(PATIENCE):
         while await ask(port) != b"web-2":
             pass
+
+
+async def test_what_failed_with_one_pod_is_not_told_of_the_next(scene: Scene) -> None:
+    (port,) = await scene.open(REFUSED)
+    assert await reset(port)
+    await scene.heard.until(lambda: scene.problem(REFUSED))
+    await scene.open(REFUSED, pod="web-2")
+    await scene.heard.until(lambda: not scene.problem(REFUSED))
+
+
+async def test_credentials_that_have_expired_are_loaded_anew(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_RELOAD_PAUSE", 0.0)
+    path = "/api/v1/namespaces/default/pods/web/portforward"
+    scene.server.plays(path, servers.status(401, "Unauthorized"), *scene.server.acts[path])
+    (port,) = await scene.open(NAME)
+    assert await ask(port) == b"web"
+
+
+async def test_what_hangs_is_given_up_with_its_forward(scene: Scene) -> None:
+    begun = asyncio.Event()
+
+    async def hangs(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        return await servers.is_silent(request)
+
+    scene.server.plays("/api/v1/namespaces/default/pods/web/portforward", hangs)
+    (port,) = await scene.open(NAME)
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await begun.wait()
+        scene.cluster.forward({}, scene.heard)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("scene", [by_channels], indirect=True, ids=["channels"])
+async def test_a_client_that_ends_is_let_go_where_the_pod_can_not_hear_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "_SILENCE", 0.1)
+    (port,) = await scene.open(COUNT)
+    assert await ask(port, b"hello", ends=True) == b""
 
 
 async def test_what_is_no_longer_wanted_is_closed_with_its_connections(scene: Scene) -> None:

@@ -117,6 +117,8 @@ class Forwarding:
             if forward not in self._wanted:  # less is wanted since we began
                 continue
             door = self._doors.setdefault(forward, _Door(forward))
+            if door.to != to and door.status is not None and door.servers:
+                self._tell(door, replace(door.status, problem=""))  # it was the other pod's
             door.to = to
             if not door.servers:
                 await self._open(door, group)
