@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from tests.e2e.client import PATIENCE
 from tests.e2e.conftest import kubectl
 
 _LINE = re.compile(rb"^(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r$", re.MULTILINE)
@@ -36,7 +37,7 @@ class Counter:
 
     def __init__(self, listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
         self._listener, self._connect = listener, connect
-        self._lock = threading.Lock()
+        self._news = threading.Condition()
         self._seen: list[Request] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._ends, self._end = socket.socketpair()
@@ -44,9 +45,14 @@ class Counter:
 
     def taken(self) -> list[Request]:
         """What came since this was asked last."""
-        with self._lock:
+        with self._news:
             seen, self._seen = self._seen, []
         return seen
+
+    def until_written(self) -> None:
+        """Wait for the first request that asks for a change."""
+        with self._news:
+            assert self._news.wait_for(lambda: writes(self._seen), PATIENCE), "nobody wrote"
 
     def close(self) -> None:
         """End all connections."""
@@ -90,8 +96,9 @@ class Counter:
 
     def _note(self, data: bytes) -> None:
         found = [Request(m[1].decode(), m[2].decode()) for m in _LINE.finditer(data)]
-        with self._lock:
+        with self._news:
             self._seen += found
+            self._news.notify_all()
 
 
 def writes(seen: list[Request]) -> list[Request]:
@@ -159,6 +166,14 @@ def registry(address: str) -> Generator[tuple[Counter, str]]:
     """In front of a registry; and the address by which it is asked through this."""
     with in_front_of(address) as (counter, port):
         yield counter, f"localhost:{port}"
+
+
+def forget(address: str) -> None:
+    """Remove from the Docker Engine what it has of a registry."""
+    asked = ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    if mine := [name for name in listed if name.startswith(f"{address}/")]:
+        subprocess.run(["docker", "image", "rm", *mine], capture_output=True, check=True)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import counting
 from tests.e2e.conftest import Start, kubectl
 
 pytestmark = pytest.mark.cluster
@@ -67,3 +68,28 @@ def test_the_next_run_converges(
     assert done.code == 0, done.out
     path = "--output=jsonpath={.items[?(@.data.v=='2')].metadata.name}"
     assert len(kubectl(env, "get", "configmap", *there, path).split()) == COUNT
+
+
+def test_a_run_that_is_killed_in_a_push_leaves_half_an_image_to_nobody(
+    project: Path, tmp_path: Path, namespace: str, cluster_env: dict[str, str], start: Start
+) -> None:
+    env = {**cluster_env, "XDG_STATE_HOME": str(tmp_path / "state")}
+    there = ("--namespace", namespace)
+    (project / "Dockerfile").write_text("FROM localhost:5000/base/busybox:1\nCOPY mark /\n")
+    (project / "mark").write_text(namespace)
+    (project / "app.yaml").write_text(POD)
+    with counting.registry("localhost:5000") as (registry, address):
+        (project / "Tiltfile").write_text(
+            f"default_registry('{address}', host_from_cluster='localhost:5000')\n"
+            "docker_build('e2e-killed', '.')\nk8s_yaml('app.yaml')\n"
+        )
+        try:
+            run = start(project, "ci", *there, env=env)
+            registry.until_written()
+            run.discard()
+            result = start(project, "ci", *there, env=env).end()
+            assert result.code == 0, result.out
+            done = start(project, "plan", "--exit-code", *there, env=env).end()
+            assert done.code == 0, done.out
+        finally:
+            counting.forget(address)

@@ -4,7 +4,6 @@ Counted at the Docker Engine, the registry and the API server, not by what tiltd
 """
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -93,22 +92,9 @@ def test_an_unchanged_app_is_no_work_for_any_server_also_on_a_fresh_machine(
             assert written == {images["two"]}
             assert [_name(one) for one in counting.writes(cluster_saw)] == ["two"]
         finally:
-            _forget(address, images)
+            counting.forget(address)
 
 
 def _name(one: Request) -> str:
     """Of the object that is asked for."""
     return one.path.partition("?")[0].rpartition("/")[2]
-
-
-def _forget(address: str, images: dict[str, str]) -> None:
-    """Remove the images from the engine."""
-    listed = subprocess.run(
-        ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    mine = [n for n in listed if any(n.startswith(f"{address}/{i}:") for i in images.values())]
-    if mine:
-        subprocess.run(["docker", "image", "rm", *mine], capture_output=True, check=True)
