@@ -130,7 +130,9 @@ class _Asking:
                 return digest
             case registry.Unknown(reason):
                 why = reason
-            case _:
+            case registry.Present():
+                why = f"{image.domain} gives no digest"
+            case registry.Absent():
                 why = f"{image.domain} does not have it"
         if pull and (found := await self._in_engine(name, image, platform)):
             return found
