@@ -177,8 +177,12 @@ def quality(spec: Mapping[str, Any]) -> str:
 
 
 def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
-    del warnings
     spec: Json = service["spec"]
+    protocols = {port.get("protocol") for port in spec.get("ports") or ()}
+    if "SCTP" in protocols:
+        warnings.append("the embedded cluster stores ports of SCTP, but doesn't serve them")
+    if "UDP" in protocols and spec["type"] in ("NodePort", "LoadBalancer"):
+        warnings.append("the embedded cluster serves UDP at the cluster IP, but at no node port")
     if spec["type"] == "ExternalName":
         return
     _one_family(spec)

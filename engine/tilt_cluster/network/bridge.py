@@ -1,5 +1,6 @@
 """The bridge that pods join: a network of the Engine, with a free range of addresses."""
 
+import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 from tilt_cluster import engine
 
 _GONE = 404
+_INTERFACES = Path("/sys/class/net")
 _ROUTES = Path("/proc/net/route")
 _CANDIDATES = [
     f"10.{second}.{third}.0/20" for second in (213, 214, 215) for third in range(0, 256, 16)
@@ -102,6 +104,18 @@ def _read(name: str, found: Mapping[str, Any]) -> Bridge:
     subnet = str(config["Subnet"])
     gateway = str(config.get("Gateway") or ipaddress.IPv4Network(subnet)[1]).partition("/")[0]
     return Bridge(name, gateway, subnet)
+
+
+def reflect(cluster: str) -> None:
+    """Let pods reach themselves by their Services: packets may leave the bridge as they came.
+
+    Where bridged packets pass the packet filter (br_netfilter), one that is sent to its own sender
+    never reaches the host's routing, and a port of the bridge drops it unless it is in hairpin
+    mode, as the kubelet sets it.  Without the right to, or without such a bridge, nothing changes.
+    """
+    for port in (_INTERFACES / interface(cluster) / "brif").glob("*/hairpin_mode"):
+        with contextlib.suppress(OSError):
+            port.write_text("1")
 
 
 def _routed() -> list[ipaddress.IPv4Network]:

@@ -223,7 +223,8 @@ class _Network:
                     _LOG.error("service addresses: %s", trouble)
                 else:
                     self._written = script
-        await self._node_ports({one.node_port for one in found if one.node_port})
+        opened = {one.node_port for one in found if one.node_port and one.protocol == "tcp"}
+        await self._node_ports(opened)
 
     async def _node_ports(self, wanted: set[int]) -> None:
         for gone in self._doors.keys() - wanted:

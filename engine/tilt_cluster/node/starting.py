@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilt_cluster import engine, fields
+from tilt_cluster.network import bridge
 from tilt_cluster.node import (
     containers,
     environment,
@@ -45,6 +46,7 @@ async def sandbox(world: World, pod: Object) -> tuple[str, str]:
         raise
     if spec.on_host_network(pod):
         return made, world.network.gateway
+    bridge.reflect(world.cluster.facts.name)
     networks: Mapping[str, Any] = found["NetworkSettings"]["Networks"]
     return made, str(networks[world.network.name]["IPAddress"])
 

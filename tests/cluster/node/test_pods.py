@@ -87,6 +87,44 @@ async def test_services_have_names_and_ports_of_their_own(cluster: Small) -> Non
     writer.close()
 
 
+_ECHO = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 9000))
+print("up", flush=True)
+while True:
+    data, sender = server.recvfrom(100)
+    print(data.decode(), flush=True)
+    server.sendto(b"again " + data, sender)
+"""
+_ASK = """
+import socket
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(2)
+client.connect(("repeat", 5300))
+client.send(b"hello")
+print(client.recv(100).decode())
+"""
+
+
+async def test_a_service_of_udp_is_reached_and_who_attaches_sees_it(cluster: Small) -> None:
+    port = {"port": 5300, "targetPort": 9000, "protocol": "UDP"}
+    cluster.put(SERVICES, "repeat", spec={"selector": {"app": "echo"}, "ports": [port]})
+    cluster.pod("echo", f"exec python3 -c '{_ECHO}'", image=small.PYTHON, labels={"app": "echo"})
+    found = await cluster.ready("echo")
+    seen = small.Console()
+
+    async def answered() -> bool:
+        """Datagrams get lost until the Service has its endpoints."""
+        answer = await cluster.run("echo", "python3", "-c", _ASK)
+        return answer == (0, "again hello\n") and b"hello\n" in seen.out
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(cluster.runtime.attach(found, ExecOptions("main"), seen))
+        await cluster.eventually(answered)
+        watching.cancel()
+
+
 async def _fetch(cluster: Small, url: str) -> tuple[int, str]:
     """What a client sees, as soon as the Service has its endpoints."""
     found = (1, "")
