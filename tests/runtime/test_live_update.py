@@ -11,12 +11,22 @@ import pytest
 
 from tests.builders import project as build
 from tests.fakes.inside import Insides
+from tests.runtime.test_custom_deploy import applies
 from tests.runtime.test_engine import controls_deployments
 from tests.runtime.world import World, world
 from tiltd import ports
 from tiltd.core import live_targets
 from tiltd.model.actions import Work
-from tiltd.model.desired import DockerBuild, Image, LiveUpdateStep, Project
+from tiltd.model.desired import (
+    Command,
+    CustomDeploy,
+    DockerBuild,
+    Image,
+    KubernetesTarget,
+    LiveUpdateStep,
+    Project,
+    Resource,
+)
 from tiltd.model.events import FilesChanged, Triggered
 from tiltd.model.health import Verdict
 from tiltd.model.names import ImageName, ResourceName, live_node
@@ -31,26 +41,25 @@ class Source:
     """The folder of an image, with real files that the fakes are told of."""
 
     def __init__(self, engine: World, folder: Path) -> None:
-        self._engine, self._folder = engine, folder
+        self._engine, self.folder = engine, folder
+        self.prefix = ""
         self.write(main="one", **{"yarn.lock": "one"})
 
     def steps(self, *more: LiveUpdateStep) -> tuple[LiveUpdateStep, ...]:
         return (
-            build.step("fall_back_on", f"{self._folder}/go.mod"),
-            build.step("sync", f"{self._folder}/src", remote="/app"),
+            build.step("fall_back_on", f"{self.folder}/go.mod"),
+            build.step("sync", f"{self.folder}/src", remote="/app"),
             *more,
         )
 
     def image(self, *steps: LiveUpdateStep, name: str = "img") -> Image:
         made = build.image(name)
         assert isinstance(made.build, DockerBuild)
-        return replace(
-            made, build=replace(made.build, context=str(self._folder)), live_update=steps
-        )
+        return replace(made, build=replace(made.build, context=str(self.folder)), live_update=steps)
 
     def write(self, **files: str | None) -> tuple[str, ...]:
         """Change files of `src`, or remove them; the paths that changed."""
-        paths = [self._folder / "src" / name for name in files]
+        paths = [self.folder / "src" / name for name in files]
         for path, text in zip(paths, files.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             if text is None:
@@ -63,13 +72,13 @@ class Source:
     def told(self) -> None:
         """What a look at the folder gives."""
         known = {
-            str(path.relative_to(self._folder)): f"f644 {path.read_text(encoding='utf-8')}"
-            for path in sorted(self._folder.rglob("*"))
+            f"{self.prefix}{path.relative_to(self.folder)}": f"f644 {path.read_bytes().decode()}"
+            for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         }
         digest = str(known)
         self._engine.inputs.listings[digest] = known
-        self._engine.inputs.contents[str(self._folder)] = digest
+        self._engine.inputs.contents[str(self.folder)] = digest
 
     def save(self, **files: str | None) -> None:
         """Change files while the engine watches."""
@@ -77,7 +86,7 @@ class Source:
 
     def save_beside(self, name: str, text: str) -> None:
         """Change a file that no step takes in."""
-        path = self._folder / name
+        path = self.folder / name
         path.write_text(text, encoding="utf-8")
         self.told()
         self._engine.store.dispatch(FilesChanged((str(path),)))
@@ -139,7 +148,7 @@ async def test_a_changed_file_is_copied_and_nothing_is_built_or_applied(
     engine: World, source: Source
 ) -> None:
     setup = build.step("run", argv=("sh", "-c", "setup"))
-    yarn = build.step("run", f"{source._folder}/src/yarn.lock", argv=("yarn",))
+    yarn = build.step("run", f"{source.folder}/src/yarn.lock", argv=("yarn",))
     await up(engine, source.image(*source.steps(setup, yarn)))
     source.save(main="two")
     await updated(engine, "/app/main", b"two")
@@ -401,3 +410,61 @@ async def test_a_service_of_docker_compose_is_updated_and_restarted(
     source.save(main="three")
     await engine.until(lambda s: len(engine.compose.ups) == 2 and well(s))
     assert "building img anew: the container shop-web-1 is exited" in engine.text("web")
+
+
+def deployed_by_command(
+    engine: World, source: Source, *, image: str = "", container: str = ""
+) -> Resource:
+    """A Deployment of somebody else's image, that a command applies."""
+    source.prefix = "0/"  # it is the first of the `deps`
+    source.told()
+    engine.processes.prints["apply"] = applies(engine)
+    custom = CustomDeploy(
+        apply=Command(("sh", "-c", "apply"), str(source.folder)),
+        delete=Command(("sh", "-c", "delete"), str(source.folder)),
+        deps=(str(source.folder),),
+        live_update=source.steps(),
+        image_selector=image,
+        container_selector=container,
+    )
+    return Resource(WEB, KubernetesTarget((), custom=custom))
+
+
+@pytest.mark.parametrize(
+    "selector", [{"image": "nginx"}, {"container": "c0"}], ids=["image", "name"]
+)
+async def test_what_a_command_deployed_is_updated_and_deployed_anew_where_that_will_not_do(
+    engine: World, source: Source, selector: dict[str, str]
+) -> None:
+    await engine.start(build.project(deployed_by_command(engine, source, **selector)), Mode.UP)
+    await engine.until(well)
+    source.save(main="two")
+    await updated(engine, "/app/main", b"two")
+    assert engine.processes.ran == ["apply"]
+    source.save_beside("README", "two")
+    await engine.until(lambda _: engine.processes.ran == ["apply", "apply"])
+    assert "deploying web anew: no sync() covers " in engine.text("web")
+    assert engine.images.built == []
+    source.save(main="three")
+    await engine.until(lambda _: held(engine).get("/app/main") == b"three")
+    assert engine.processes.ran == ["apply", "apply"]
+
+
+@pytest.mark.parametrize(
+    "selector", [{"image": "redis"}, {"container": "c1"}], ids=["image", "name"]
+)
+async def test_where_no_container_is_meant_the_command_runs_again(
+    engine: World, source: Source, selector: dict[str, str]
+) -> None:
+    await engine.start(build.project(deployed_by_command(engine, source, **selector)), Mode.UP)
+    await engine.until(well)
+    source.save(main="two")
+    await engine.until(lambda _: engine.processes.ran == ["apply", "apply"])
+    assert "deploying web anew: no container runs it" in engine.text("web")
+
+
+async def test_ci_runs_the_command_once_and_updates_nothing(engine: World, source: Source) -> None:
+    resource = deployed_by_command(engine, source, container="c0")
+    assert (await engine.ci(build.project(resource))).outcome is Outcome.HEALTHY
+    assert engine.processes.ran == ["apply"]
+    assert inside(engine).files == {}

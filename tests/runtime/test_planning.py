@@ -12,8 +12,18 @@ from tests.builders import project as build
 from tests.runtime.world import World, world
 from tiltd.core import diff, secret
 from tiltd.core.plan import Planned, Step
-from tiltd.model.desired import DockerBuild, Image, Manifest, PodReadiness, Project, Resource
-from tiltd.model.names import ImageName, SessionId
+from tiltd.model.desired import (
+    Command,
+    CustomDeploy,
+    DockerBuild,
+    Image,
+    KubernetesTarget,
+    Manifest,
+    PodReadiness,
+    Project,
+    Resource,
+)
+from tiltd.model.names import ImageName, ResourceName, SessionId
 from tiltd.model.state import Mode, Outcome, SessionSpec
 
 
@@ -396,3 +406,24 @@ async def test_what_is_unchanged_is_not_looked_at_by_deepdiff(
         assert compared == []
         await planned(engine, shop(replicas=2))
         assert set(compared) == {"web"}
+
+
+async def test_live_updates_are_no_part_of_a_plan() -> None:
+    sync = build.step("sync", "/src/img/src", remote="/srv")
+    custom = CustomDeploy(
+        apply=Command(("sh", "-c", "apply"), "/src"),
+        delete=Command(("sh", "-c", "delete"), "/src"),
+        deps=("/src/cd",),
+        live_update=(build.step("sync", "/src/cd", remote="/srv"),),
+        container_selector="main",
+    )
+    deployed = Resource(ResourceName("cd"), KubernetesTarget((), custom=custom))
+    project = build.project(
+        kube("web", build.deployment("web", "img")),
+        deployed,
+        images=[build.live(build.image("img"), sync)],
+    )
+    async with world() as engine:
+        found = await planned(engine, project)
+        assert set(found) == {IMG, WEB, "deploy/cd", "resource/web", "resource/cd"}
+        assert steps(found) == {IMG: Step.BUILD, WEB: Step.CREATE, "deploy/cd": Step.RUN}

@@ -153,7 +153,9 @@ def _done(target: pb.Target) -> str:
             return f"image {target.name} built{_took(target.attempt)}"
         case pb.TARGET_KIND_COMMAND if _succeeded(target.attempt):
             return f"command succeeded{_took(target.attempt)}"
-        case pb.TARGET_KIND_LIVE_UPDATE if _succeeded(target.attempt):
+        case pb.TARGET_KIND_LIVE_UPDATE if (
+            _succeeded(target.attempt) and target.attempt.work != "read"
+        ):
             return f"containers updated{_took(target.attempt)}"
         case _:
             return ""

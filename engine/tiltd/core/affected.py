@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tiltd.core import dockerignore
+from tiltd.core import graph as graphs
 from tiltd.model.desired import (
     ComposeBuild,
     ComposeTarget,
@@ -42,7 +43,7 @@ def by(project: Project, paths: Iterable[str]) -> Affected:
     counted = [p for p in paths if not any(_ignores(base, f, p) for base, f in ignored)]
     return Affected(
         tiltfile=any(within(p, w) for p in counted for w in project.watched),
-        images=frozenset(i.name for i in project.images if _build_hit(i.build, counted)),
+        images=frozenset(i.name for i in graphs.images(project) if _build_hit(i.build, counted)),
         resources=frozenset(r.name for r in project.resources if _resource_hit(r.target, counted)),
     )
 
@@ -102,6 +103,8 @@ def _build_hit(build: DockerBuild | CustomBuild, paths: list[str]) -> bool:
 
 
 def _resource_hit(target: Target, paths: list[str]) -> bool:
+    if isinstance(target, KubernetesTarget) and target.custom and target.custom.live_update:
+        return False  # what they are says whether it is deployed anew (`core.custom`)
     deps, ignore = _deps(target)
     ignored = [_filter(i) for i in ignore]
     return any(

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 Edge = tuple[NodeName, NodeName]
 
+_NOT_SOURCES = ("**/.git",)
+
 
 class CircleError(Exception):
     """Things wait for each other. `path` begins and ends with the same node."""
@@ -86,7 +88,7 @@ def build(project: desired.Project, namespace: str) -> Graph:
         nodes=nodes,
         dependencies={node: tuple(before) for node, before in dependencies.items()},
         dependents={node: tuple(after) for node, after in dependents.items()},
-        images={i.name: i for i in project.images},
+        images={i.name: i for i in images(project)},
         manifests={m.id: m for m in manifests},
         resources={r.name: r for r in project.resources},
         objects_of={r.name: tuple(m.id for m in _manifests(r)) for r in kubernetes},
@@ -177,8 +179,26 @@ def used_images(resource: desired.Resource) -> tuple[ImageName, ...]:
     return deployed_images(resource)
 
 
+def source_of(resource: desired.Resource) -> desired.Image | None:
+    """What a deploying command's `live_update` copies from, as an image that nobody builds."""
+    target = resource.target
+    custom = target.custom if isinstance(target, desired.KubernetesTarget) else None
+    if custom is None or not custom.live_update:
+        return None
+    build = desired.CustomBuild(desired.Command((), custom.apply.dir), custom.deps, _NOT_SOURCES)
+    name = ImageName(f"k8s_custom_deploy:{resource.name}")
+    return desired.Image(name, build, live_update=custom.live_update, of_deploy=True)
+
+
+def images(project: desired.Project) -> list[desired.Image]:
+    """All images, those included that nobody builds."""
+    sources = (source_of(resource) for resource in project.resources)
+    return [*project.images, *(source for source in sources if source is not None)]
+
+
 def _nodes(project: desired.Project) -> dict[NodeName, Node]:
-    nodes: dict[NodeName, Node] = {image_node(i.name): ImageNode(i) for i in project.images}
+    nodes: dict[NodeName, Node] = {image_node(i.name): ImageNode(i) for i in images(project)}
+    lively = {i.name for i in images(project) if i.live_update}
     for resource in project.resources:
         match resource.target:
             case desired.KubernetesTarget(manifests=manifests, custom=custom):
@@ -193,7 +213,7 @@ def _nodes(project: desired.Project) -> dict[NodeName, Node]:
                     nodes[command_node(resource.name)] = CommandNode(resource)
                 if serve is not None:
                     nodes[serve_node(resource.name)] = ServeNode(resource)
-        if _updated_in_place(project, resource):
+        if not lively.isdisjoint(deploys(resource)):
             nodes[live_node(resource.name)] = LiveNode(resource)
         nodes[resource_node(resource.name)] = ResourceNode(resource)
     return nodes
@@ -202,12 +222,9 @@ def _nodes(project: desired.Project) -> dict[NodeName, Node]:
 def deploys(resource: desired.Resource) -> tuple[ImageName, ...]:
     """The images that run in the containers of a resource."""
     named = (image for manifest in _manifests(resource) for image in manifest.images)
-    return tuple(dict.fromkeys((*named, *used_images(resource))))
-
-
-def _updated_in_place(project: desired.Project, resource: desired.Resource) -> bool:
-    used = deploys(resource)
-    return any(i.live_update and i.name in used for i in project.images)
+    source = source_of(resource)
+    watched = () if source is None else (source.name,)
+    return tuple(dict.fromkeys((*named, *used_images(resource), *watched)))
 
 
 def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> list[Edge]:
@@ -224,6 +241,9 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
             edges += [(image_node(i), object_node(m.id)) for i in m.images]
         needed_images = deployed_images(resource)
         edges += [(image_node(i), deploy_node(resource.name)) for i in needed_images]
+        source = source_of(resource)
+        if source is not None:
+            edges.append((image_node(source.name), deploy_node(resource.name)))
         if isinstance(resource.target, desired.ComposeTarget):
             service = service_node(resource.name)
             edges += [(image_node(i), service) for i in used_images(resource)]

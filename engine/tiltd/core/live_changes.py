@@ -5,7 +5,7 @@ from dataclasses import replace
 from tiltd.core import live_targets, live_update
 from tiltd.model import events
 from tiltd.model.live_update import Files
-from tiltd.model.names import ImageName, live_node
+from tiltd.model.names import ImageName, image_node, live_node
 from tiltd.model.state import Built, ImageState, State
 
 
@@ -22,7 +22,7 @@ def built(known: ImageState, event: events.ImageBuilt) -> Built:
     Its files are those that were read last, unless they were read again during the build.
     """
     files: Files = known.files if known.inputs == event.inputs else {}
-    return Built(event.inputs, known.grounds, files)
+    return Built(event.inputs, known.grounds, files, known.stopped)
 
 
 def still_stopped(known: ImageState, event: events.InputsRead) -> str:
@@ -36,12 +36,9 @@ def forgiven(s: State, name: ImageName) -> State:
 
     The next verdict is one on what is built.
     """
-    nodes = {
-        live_node(resource.name)
-        for resource in s.graph.resources.values()
-        if any(image.name == name for image in live_targets.updated(s.graph, resource))
-    }
-    stands = {n: p for n, p in s.progress.items() if n in nodes and p.failure is not None}
+    nodes = [n for n in s.graph.dependents.get(image_node(name), ()) if n.startswith("live/")]
+    tried = {node: s.progress[node] for node in nodes if node in s.progress}
+    stands = {node: p for node, p in tried.items() if p.failure is not None}
     if not stands:
         return s
     forgotten = {node: replace(p, failure=None) for node, p in stands.items()}

@@ -12,15 +12,15 @@ trouble only if there is something that it lacks.
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from tiltd.core import graph as graphs
-from tiltd.core import health, keys, live, live_update, naming, podspec
+from tiltd.core import health, keys, live, live_update, naming, podspec, reference
 from tiltd.core.health import revisions
-from tiltd.model.desired import JSON, ComposeTarget, Image, Resource
-from tiltd.model.graph import Graph
+from tiltd.model.desired import JSON, ComposeTarget, Image, KubernetesTarget, Resource
+from tiltd.model.graph import Graph, LiveNode
 from tiltd.model.live_update import UNKNOWN, Files, Target, Update
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.observed import Grounds, ServiceContainer
@@ -249,8 +249,8 @@ def containers(resource: Resource, image: Image, s: State) -> Found:
     ready = s.images[image.name].ready
     if ready is None:
         return Found()
-    pods = _pods(resource, s)
-    return _together_found(f for pod in pods for f in _of_pod(pod, ready.refs.in_cluster))
+    runs = _deployed_by(resource) if image.of_deploy else _named(ready.refs.in_cluster)
+    return _together_found(f for pod in _pods(resource, s) for f in _of_pod(pod, runs))
 
 
 def _together_found(parts: Iterable[Found]) -> Found:
@@ -275,13 +275,40 @@ def _pods(resource: Resource, s: State) -> Iterator[JSON]:
             yield pod
 
 
-def _of_pod(pod: JSON, reference: str) -> Iterator[Found]:
+Runs = Callable[[JSON], bool]
+"""Whether a container of a pod's specification is one that is meant."""
+
+
+def _named(image: str) -> Runs:
+    return lambda container: container.get("image") == image
+
+
+def _deployed_by(resource: Resource) -> Runs:
+    """As `k8s_custom_deploy` says: by the container's name, or by its image, whatever the tag."""
+    target = resource.target
+    custom = target.custom if isinstance(target, KubernetesTarget) else None
+    if custom is None:
+        return lambda _: False
+    if custom.container_selector:
+        return lambda container: container.get("name") == custom.container_selector
+    declared = reference.parse(custom.image_selector)
+
+    def runs(container: JSON) -> bool:
+        try:
+            return reference.matches(declared, reference.parse(str(container.get("image"))))
+        except reference.InvalidReferenceError:
+            return False
+
+    return runs
+
+
+def _of_pod(pod: JSON, runs: Runs) -> Iterator[Found]:
     spec, status = podspec.section(pod, "spec"), podspec.section(pod, "status")
     statuses = {str(c.get("name")): c for c in podspec.rows(status.get("containerStatuses"))}
     metadata = podspec.section(pod, "metadata")
     over = status.get("phase") in {"Succeeded", "Failed"}
     for container in podspec.rows(spec.get("containers")):
-        if container.get("image") == reference:
+        if runs(container):
             name = str(container.get("name"))
             told = statuses.get(name, {})
             life = str(told.get("containerID") or "")
@@ -313,9 +340,10 @@ def _of_compose(container: ServiceContainer) -> Found:
 def lives_of(s: State) -> frozenset[str]:
     """The containers that are there; what others held is of no use any more."""
     found = [
-        containers(resource, image, s)
-        for resource in s.graph.resources.values()
-        for image in updated(s.graph, resource)
+        containers(node.resource, image, s)
+        for node in s.graph.nodes.values()
+        if isinstance(node, LiveNode)
+        for image in updated(s.graph, node.resource)
     ]
     running = {target.id for f in found for target in f.running}
     return frozenset(running | {down.target.id for f in found for down in f.down})

@@ -113,9 +113,17 @@ class Looks:
 
 def plan(s: State, looks: Looks) -> tuple[Planned, ...]:
     """Every node of the project, in the order in which the work would be done."""
-    found = {node: _planned(node, s, looks) for node in graphs.sequence(s.graph)}
+    shown = (node for node in graphs.sequence(s.graph) if not of_up(s.graph.nodes[node]))
+    found = {node: _planned(node, s, looks) for node in shown}
     noted = [replace(p, notes=(*p.notes, *_notes(p, s, found))) for p in found.values()]
     return (*noted, *(_gone(one) for one in looks.gone))
+
+
+def of_up(node: graph.Node) -> bool:
+    """What only `up` has something to do for: updates of running containers."""
+    return isinstance(node, graph.LiveNode) or (
+        isinstance(node, graph.ImageNode) and node.image.of_deploy
+    )
 
 
 def _gone(one: Gone) -> Planned:
@@ -331,7 +339,7 @@ def used(s: State) -> Mapping[NodeName, parts.Used]:
     images = {
         image_node(name): parts.Used(naming.key(name, s), image_parts(image, s))
         for name, image in s.graph.images.items()
-        if naming.ready(name, s)
+        if naming.ready(name, s) and not image.of_deploy
     }
     applied = {
         object_node(name): parts.Used(keys.digest(dict(found)), found)

@@ -140,12 +140,14 @@ class Deploy:
         command: with the references of its images in its environment.
         key: digest of all that it depends on.
         timeout: seconds that it may take.
+        reason: why it is run again although containers are updated in place.
     """
 
     resource: ResourceName
     command: Command
     key: str
     timeout: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

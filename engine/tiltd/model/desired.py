@@ -129,6 +129,8 @@ class Image:
         bases: images of this project that its build uses (`FROM`, `COPY --from`, `image_deps`).
         entrypoint: replaces the container's command wherever the image is injected.
         container_args: replaces the container's args likewise.
+        of_deploy: nobody builds it: it stands for the `deps` of a `k8s_custom_deploy`, which are
+            what its `live_update` watches.
     """
 
     name: ImageName
@@ -138,6 +140,7 @@ class Image:
     entrypoint: tuple[str, ...] | None = None
     container_args: tuple[str, ...] | None = None
     live_update: tuple[LiveUpdateStep, ...] = ()
+    of_deploy: bool = False
     place: Place | None = None
 
 

@@ -212,11 +212,13 @@ class Built:
 
     Args:
         files: empty where that is not known.
+        reason: why it was built although it was updated in its containers.
     """
 
     inputs: str
     grounds: Grounds
     files: Files = field(default_factory=dict[str, str], repr=False)
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class Planner:
             used = past.nodes.get(image_node(image.name), Used("", {}))
             return foreign.remembered(image, used.parts, spec.env)
 
-        images = tuple(s.graph.images.values())
+        images = tuple(i for i in s.graph.images.values() if not i.of_deploy)
         found = await _each(
             images, lambda i: reading.read(outside, i, 1, spec, log, known(i)), _READS
         )
@@ -167,7 +167,9 @@ class Planner:
                 log.write(f"{image.name}: can't look for it: {error.problem.message}\n")
                 return None
 
-        images = [i for n, i in s.graph.images.items() if image_node(n) in s.wanted]
+        images = [
+            i for n, i in s.graph.images.items() if image_node(n) in s.wanted and not i.of_deploy
+        ]
         found = await _each(images, find, _FINDS)
         return {image.name: there for image, there in zip(images, found, strict=True)}
 

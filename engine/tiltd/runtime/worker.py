@@ -284,7 +284,7 @@ class Worker:
             if image in manifest.images:
                 return self._logs.writer(state.graph.resource_of[name], f"build/{image}")
         for resource in state.graph.resources.values():
-            if image in graphs.used_images(resource):
+            if image in graphs.deploys(resource):
                 return self._logs.writer(resource.name, f"build/{image}")
         return self._logs.writer("", f"build/{image}")
 
@@ -336,6 +336,8 @@ class Worker:
     async def _deploy(self, action: Deploy, phase: Phase) -> tuple[events.Event, ...]:
         phase("apply")
         log = self._logs.writer(action.resource, "apply")
+        if action.reason:
+            log.write(f"deploying {action.resource} anew: {action.reason}\n")
         with deploying.in_context(self._spec, action.command) as command:
             code, text = await self._within(
                 action.timeout, self._outside.processes.capture(command, self._spec.env, log)

@@ -186,6 +186,8 @@ class Converter:
     def _node(self, name: NodeName) -> pb.Target:
         node = self._s.graph.nodes[name]
         match node:
+            case graph.ImageNode(image=image) if image.of_deploy:
+                return self._target(name, pb.TARGET_KIND_LIVE_UPDATE, image.name)
             case graph.ImageNode(image=image):
                 target = self._target(name, pb.TARGET_KIND_IMAGE, image.name)
                 ready = self._s.images[image.name].ready
@@ -309,7 +311,7 @@ def resources_of(name: NodeName, s: State) -> Iterable[ResourceName]:
                 s.graph.resource_of[i]
                 for i, m in s.graph.manifests.items()
                 if image.name in m.images
-            ] + [n for n, r in s.graph.resources.items() if image.name in graphs.used_images(r)]
+            ] + [n for n, r in s.graph.resources.items() if image.name in graphs.deploys(r)]
             above = [n for n in s.graph.dependents.get(name, ()) if n.startswith("image/")]
             return {*users, *(r for n in above for r in resources_of(n, s))}
         case graph.ObjectNode(resource=resource):

@@ -7,7 +7,7 @@ from typing import Any
 from tilt_api.v1 import tilt_pb2 as pb
 from tiltd.core import graph as graphs
 from tiltd.core.parts import Part
-from tiltd.core.plan import Planned, Step
+from tiltd.core.plan import Planned, Step, of_up
 from tiltd.core.scrub import Scrubber, printable
 from tiltd.model import graph
 from tiltd.model.desired import Project
@@ -97,7 +97,9 @@ def _node(
         last_key=planned.last,
         parts=[_part(part, scrub) for part in planned.parts],
         notes=[scrub(note) for note in planned.notes],
-        after=s.graph.dependencies.get(planned.node, ()),
+        after=[
+            n for n in s.graph.dependencies.get(planned.node, ()) if not of_up(s.graph.nodes[n])
+        ],
         wanted=planned.node in s.wanted or planned.step is Step.DELETE,
     )
     for change in planned.changes:

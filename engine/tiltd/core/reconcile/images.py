@@ -2,11 +2,12 @@
 
 from tiltd.core import graph as graphs
 from tiltd.core import holds, live_targets, manual, naming, reuse
-from tiltd.model.actions import EnsureImage, ReadInputs
-from tiltd.model.decisions import Decision, Done, Hold
+from tiltd.model.actions import EnsureImage, ImageRefs, ReadInputs
+from tiltd.model.decisions import Decision, Done, Hold, Record
 from tiltd.model.desired import Image
+from tiltd.model.events import ImageBuilt
 from tiltd.model.names import CLUSTER, image_node
-from tiltd.model.state import State
+from tiltd.model.state import ImageReady, State
 
 
 def reconcile(image: Image, s: State, now: float) -> Decision:
@@ -25,6 +26,8 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
         listed = live_targets.listed(image.name, s)
         read = ReadInputs(image, known.generation, listed, kept)
         return holds.unless_failed(node, read, s, now)
+    if image.of_deploy:
+        return _of_deploy(image, s)
     if not naming.registry_known(s):
         reason = "waiting for the cluster, which may have a registry of its own"
         return Hold("waiting-for-cluster", reason, on=(CLUSTER,))
@@ -45,3 +48,14 @@ def reconcile(image: Image, s: State, now: float) -> Decision:
         image, key, naming.refs(image, key, s), bases, known.inputs, again, known.stopped
     )
     return holds.unless_failed(node, ensure, s, now)
+
+
+def _of_deploy(image: Image, s: State) -> Decision:
+    """What a deploy is to be made of; when that is no longer so, the deploy is made anew."""
+    known, key = s.images[image.name], naming.key(image.name, s)
+    if known.ready is not None and known.ready.key == key:
+        return Done()
+    if live_targets.handles(image.name, s):
+        return Hold("live-update", "what has changed goes into its running containers")
+    refs = ImageRefs("", "", push=False)
+    return Record(ImageBuilt(image.name, ImageReady(key, refs), known.inputs))

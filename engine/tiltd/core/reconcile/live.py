@@ -7,13 +7,13 @@ has begun goes on to its end, whatever changes meanwhile: its commands must not 
 
 import posixpath
 
-from tiltd.core import holds, live_targets, live_update, manual, podspec, work
+from tiltd.core import custom, holds, live_targets, live_update, manual, podspec, work
 from tiltd.model.actions import LiveUpdate
 from tiltd.model.decisions import Act, Decision, Done, Hold, Record
 from tiltd.model.desired import JSON, ComposeTarget, Image, KubernetesTarget, Resource
 from tiltd.model.events import LiveUpdateStopped
 from tiltd.model.live_update import Update
-from tiltd.model.names import CLUSTER, image_node, live_node, object_node, service_node
+from tiltd.model.names import CLUSTER, deploy_node, image_node, live_node, object_node, service_node
 from tiltd.model.state import State
 
 _COMING = 10.0
@@ -71,6 +71,8 @@ def _image(
     needed = live_targets.fresh(image, known)
     if isinstance(needed, live_update.Refusal):
         return needed
+    if hold := _undeployed(resource, s):
+        return hold
     found = live_targets.containers(resource, image, s)
     for down in found.down:
         if live_targets.updates(image, (down.target,), known, s):
@@ -126,6 +128,18 @@ def _references(body: JSON) -> list[object]:
         for template in podspec.templates(body)
         for container in podspec.containers(podspec.section(template, "spec"))
     ]
+
+
+def _undeployed(resource: Resource, s: State) -> Hold | None:
+    """A command that is going to deploy the resource anew brings other containers."""
+    target = resource.target
+    if not isinstance(target, KubernetesTarget) or target.custom is None:
+        return None
+    deployed = s.deployed.get(resource.name)
+    if deployed is not None and deployed.key == custom.key(resource, s):
+        return None
+    on = (deploy_node(resource.name),)
+    return Hold("waiting-for-deploy", f"waiting for the deploy of {resource.name}", on=on)
 
 
 def _deployed_at(image: Image, resource: Resource, s: State) -> float:
