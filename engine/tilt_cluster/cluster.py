@@ -123,7 +123,8 @@ async def _take_away(name: str) -> None:
         async with engine.Engine(engine.socket_path()) as client:
             await removal.remove(name, client)
     except (engine.EngineAwayError, engine.EngineError, TimeoutError, ValueError) as error:
-        _LOG.warning("cluster %s leaves containers behind: %s", name, error)
+        why = str(error) or "it takes too long"
+        _LOG.warning("cluster %s leaves something in the Docker Engine: %s", name, why)
 
 
 @contextlib.asynccontextmanager

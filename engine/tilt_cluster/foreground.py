@@ -64,7 +64,7 @@ async def _run(
     keeps = given.data is not None
     await homes.sweep()
     if has_remains and not keeps:
-        await homes.empty(here)
+        await homes.prepare(here)
     settings = cluster.Settings(
         name=given.name,
         folder=here.folder,

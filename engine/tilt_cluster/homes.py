@@ -26,7 +26,9 @@ from tilt_cluster import engine, names, removal
 
 LONGEST = 40
 _AGAIN, _PATIENCE = 0.05, 10.0
-_STAYS = frozenset({"lock", "log"})
+_STUCK = "stuck"
+"""There if the Engine keeps the network: nobody waits for it a second time."""
+_STAYS = frozenset({"lock", "log", _STUCK})
 _SCRATCH = "tilt-cluster-"
 
 
@@ -36,6 +38,10 @@ class TakenError(Exception):
 
 class LeftError(Exception):
     """Something that the cluster has made could not be removed; the folder stays, for next time."""
+
+
+class StuckError(LeftError):
+    """It is its network only, which the Engine keeps until it is started anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,27 +185,42 @@ async def clear(here: Home) -> int:
     Raises:
         LeftError: something stays.
     """
-    count = await empty(here)
+    count = await _empty(here)
     discard(here)
     return count
 
 
-async def empty(here: Home) -> int:
-    """Likewise, but the folder stays, with its lock and log."""
-    count, path = 0, _socket()
+async def prepare(here: Home) -> None:
+    """Likewise, but the folder stays, with its lock and log; a network that is stuck is used on.
+
+    Raises:
+        LeftError: something else stays.
+    """
+    with contextlib.suppress(StuckError):
+        await _empty(here)
+
+
+async def _empty(here: Home) -> int:
+    count, path, stuck = 0, _socket(), here.folder / _STUCK
+    failure: LeftError | None = None
     if path:
+        patience = {"patience": 0.0} if stuck.exists() else {}
         try:
             async with engine.Engine(path) as client:
-                count = await removal.remove(here.name, client)
+                count = await removal.remove(here.name, client, **patience)
+            stuck.unlink(missing_ok=True)
+        except removal.StuckNetworkError as error:
+            stuck.touch()
+            failure = StuckError(f"the network of the cluster {here.name} stays: {error}")
         except (engine.EngineAwayError, engine.EngineError, TimeoutError, OSError) as error:
-            what = (
-                f"what the cluster {here.name} has in the Docker Engine can't be removed: {error}"
-            )
-            raise LeftError(what) from error
+            what = f"what the cluster {here.name} has in the Docker Engine can't be removed"
+            raise LeftError(f"{what}: {str(error) or 'it takes too long'}") from error
     if here.folder.is_dir():
         for one in here.folder.iterdir():
             if one.name not in _STAYS:
                 _delete(one)
+    if failure is not None:
+        raise failure
     return count
 
 

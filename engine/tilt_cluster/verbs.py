@@ -81,7 +81,7 @@ async def _be(
         loop.add_reader(0, _read, ended.set)
     await homes.sweep()
     if has_remains:
-        await homes.empty(here)
+        await homes.prepare(here)
     settings = cluster.Settings(here.name, here.folder)
     try:
         async with cluster.run(settings) as running:
