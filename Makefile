@@ -12,7 +12,7 @@ SIDE_BY_SIDE = { $(PYTEST) -m $(2) -n 2 --dist $(1) || { [ $$? = 1 ] && \
 # Brings the cluster up and tells the rest of the line where it and kubectl are.
 WITH_CLUSTER = $(REAL) up >/dev/null && eval "$$($(REAL) env)" &&
 
-.PHONY: setup gen lock lint test test-cluster test-all engine base-images buildx compose \
+.PHONY: setup gen lock lint test test-cluster test-embedded test-all engine base-images buildx compose \
 	real-cluster real-cluster-down bench try example clean
 
 setup: ## The virtual environment, from constraints.txt
@@ -38,6 +38,12 @@ test: setup ## Without a cluster; what needs Docker is skipped where there is no
 
 test-cluster: setup base-images ## Only what needs a cluster
 	$(WITH_CLUSTER) $(call SIDE_BY_SIDE,loadgroup,cluster)
+
+test-embedded: setup base-images ## The catalogue of verdicts, on an embedded cluster
+	eval "$$($(REAL) env)"; $(BIN)/tilt-client cluster up --name tests && \
+	export KUBECONFIG=$$($(BIN)/tilt-client cluster kubeconfig --name tests) && \
+	$(call SIDE_BY_SIDE,loadgroup,cluster tests/e2e/verdicts); \
+	code=$$?; $(BIN)/tilt-client cluster down --name tests; exit $$code
 
 test-all: setup base-images
 	$(WITH_CLUSTER) $(PYTEST)
