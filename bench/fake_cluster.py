@@ -19,6 +19,7 @@ from aiohttp import web
 DEPLOYMENTS, PODS_EACH = 50, 10
 _LOGGING = 50
 _STRIDE = 37  # of another Deployment each time
+_WORDS = "GET /cart 200 12ms " * 30  # so that they are more than memory may hold
 _KINDS = (
     ("", "v1", "Pod", "pods"),
     ("", "v1", "Event", "events"),
@@ -57,6 +58,7 @@ class FakeCluster:
         self.url = ""
         self.told = 0
         self.printed = 0
+        self.bytes = 0
         for number in range(DEPLOYMENTS):
             self._add_deployment(f"app-{number}")
 
@@ -190,9 +192,11 @@ class FakeCluster:
         logging = pod.endswith("-0") and self._lines
         bursts, each = 10, int(self._lines / _LOGGING / 10)
         for burst in range(int(self._seconds * bursts)) if logging else ():
-            lines = [f"{_stamp()} {pod} says {burst * each + n}, and more\n" for n in range(each)]
-            await response.write("".join(lines).encode())
+            begin = f"{_stamp()} {pod} says {_WORDS}"
+            lines = "".join([f"{begin} {burst * each + n}\n" for n in range(each)]).encode()
+            await response.write(lines)
             self.printed += each
+            self.bytes += len(lines)
             await asyncio.sleep(1 / bursts)
         await asyncio.Event().wait()
         return response
