@@ -41,8 +41,8 @@ class FakeForwards:
             del self._told[forward]
             self._listener(forward, None)
         for forward, to in dict(self._wanted).items():
-            if forward.local_port in self.taken:
-                problem = f"{forward.host}:{forward.local_port} is in use by another program"
+            if who := self._taken_by(forward):
+                problem = f"{forward.host}:{forward.local_port} is in use {who}"
                 self._tell(forward, ForwardStatus(0, problem))
                 continue
             if forward not in self.open:
@@ -60,6 +60,13 @@ class FakeForwards:
     def fail(self, forward: Forward, problem: str) -> None:
         """A connection came to nothing."""
         self._tell(forward, ForwardStatus(self._told[forward].local_port, problem))
+
+    def _taken_by(self, forward: Forward) -> str:
+        if forward.local_port in self.taken:
+            return "by another program"
+        ports = {f: f.local_port for f in self.open if f != forward and f.local_port}
+        others = [f.resource for f, port in ports.items() if port == forward.local_port]
+        return f"by the port forward of {others[0]}" if others else ""
 
     def _tell(self, forward: Forward, status: ForwardStatus) -> None:
         if self._told.get(forward) != status:

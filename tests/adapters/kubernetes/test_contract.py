@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.adapters.kubernetes.test_forwarding import Heard
 from tests.adapters.kubernetes.worlds import PATIENCE, Seen, World
 from tiltd import ports
 from tiltd.core import inject
-from tiltd.model.names import ObjectId
+from tiltd.model.names import ObjectId, ResourceName
+from tiltd.model.observed import Forward, ForwardStatus, PodPort
 
 
 async def test_an_applied_object_is_there_with_uid_and_version(world: World) -> None:
@@ -228,3 +230,24 @@ async def test_a_custom_kind_can_be_used_right_after_its_definition(world: World
     await seen.until(lambda s: s.named("one"))
     await world.cluster.delete([definition], PATIENCE)
     await seen.until(lambda s: s.gone)
+
+
+async def test_forwards_are_told_open_in_use_and_closed(world: World) -> None:
+    heard = Heard()
+    free = Forward(ResourceName("web"), "127.0.0.1", 0, 80)
+    world.cluster.forward({free: PodPort(world.namespace, "web", 80)}, heard)
+    port = (await heard.status(free)).local_port
+    assert port
+
+    one, two = (Forward(ResourceName(name), "127.0.0.1", port, 80) for name in ("one", "two"))
+    world.cluster.forward({one: None, two: None}, heard)
+    refused = await heard.status(two)
+    assert refused.local_port == 0
+    assert refused.problem.startswith(f"127.0.0.1:{port} is in use by the port forward of one")
+    assert await heard.status(one) == ForwardStatus(port)
+    assert heard.now[free] is None
+
+    world.cluster.forward({two: None}, heard)
+    await heard.until(lambda: heard.now[two] == ForwardStatus(port))
+    world.cluster.forward({}, heard)
+    await heard.until(lambda: heard.now == {free: None, one: None, two: None})
