@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.node import small
-from tilt_cluster import controllers, fields, node
+from tilt_cluster import controllers, engine, fields, node
 from tilt_cluster.objects import NODES, PODS, Object
 
 pytestmark = pytest.mark.docker
@@ -67,7 +67,9 @@ async def test_pods_are_not_ready_while_it_is_away_and_ready_again_after(
     try:
         async with small.running(made) as cluster:
             cluster.pod("stays", "exec sleep 1000")
+            cluster.pod("dies", "exec sleep 1000")
             before = small.status(await cluster.ready("stays"))["containerID"]
+            victim = small.status(await cluster.ready("dies"))["containerID"]
             await door.shut()
             away = await cluster.until(NODES, "tilt-node", _is_away)
             why = fields.condition(away, "Ready")
@@ -75,12 +77,19 @@ async def test_pods_are_not_ready_while_it_is_away_and_ready_again_after(
             assert why["reason"] == "KubeletNotReady"
             assert "container runtime is down" in why["message"]
             await cluster.until(PODS, "stays", lambda pod: not fields.is_true(pod, "Ready"))
+            async with engine.Engine(_SOCKET) as behind:  # as an Engine's restart does to all
+                await behind.call("POST", f"/containers/{victim.partition('//')[2]}/kill")
             await door.open()
             await cluster.until(NODES, "tilt-node", lambda one: fields.is_true(one, "Ready"))
             again = await cluster.ready("stays")
             assert small.status(again)["containerID"] == before
+            await cluster.until(PODS, "dies", _started_again)
     finally:
         await small.clean(made)
+
+
+def _started_again(pod: Object) -> bool:
+    return fields.is_true(pod, "Ready") and small.status(pod)["restartCount"] == 1
 
 
 def _is_away(one: Object) -> bool:
