@@ -78,7 +78,8 @@ def test_lives_whose_logs_are_read(
     container: tuple[Json, Json], live: list[ContainerRun], over: list[ContainerRun]
 ) -> None:
     s = with_pod(container)
-    assert follow.resource_runs(WEB, s) == frozenset([*live, *over])
+    of_each = [follow.object_runs(WEB, uid, s) for uid in s.live.by_resource[WEB]]
+    assert frozenset[ContainerRun]().union(*of_each) == frozenset([*live, *over])
     assert follow.log_runs(s) == frozenset([*live, *over])
     assert follow.finished_runs(s) == frozenset(over)
 

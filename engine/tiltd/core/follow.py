@@ -108,9 +108,9 @@ def log_runs(s: State) -> frozenset[ContainerRun]:
     return frozenset(run for run, _ in _all_runs(s))
 
 
-def resource_runs(name: ResourceName, s: State) -> frozenset[ContainerRun]:
-    """Those of one resource; another answer only where its part of the state is another."""
-    return frozenset(run for run, _ in _resource_runs(name, s))
+def object_runs(name: ResourceName, uid: Uid, s: State) -> frozenset[ContainerRun]:
+    """Those of one live object of a resource; in one session the answer changes only with it."""
+    return frozenset(run for run, _ in _runs(name, uid, s.live.objects[uid], s))
 
 
 def finished_runs(s: State) -> frozenset[ContainerRun]:

@@ -8,7 +8,8 @@ meets the state of another.
 
 import asyncio
 import operator
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 from tiltd.core import follow, forwards
@@ -38,6 +39,30 @@ def _frame(state: State) -> tuple[object, ...]:
 def _differ(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     """By identity: to compare thousands of objects at each event takes longer than all else."""
     return len(one) != len(other) or not all(map(operator.is_, one, other))
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A resource as it was, its live objects by uid, and those lives of theirs that have logs."""
+
+    resource: ResourceState | None
+    bodies: Mapping[Uid, JSON]
+    runs: Mapping[Uid, frozenset[ContainerRun]]
+
+
+_NOT_YET = _Noted(None, {}, {})
+
+
+def _noted(before: _Noted, name: ResourceName, s: State) -> _Noted:
+    """What is to be noted now: of objects that are as they were, what was noted before."""
+    bodies = {uid: s.live.objects[uid] for uid in s.live.by_resource.get(name, frozenset())}
+    runs = {
+        uid: before.runs[uid]
+        if before.bodies.get(uid) is body
+        else follow.object_runs(name, uid, s)
+        for uid, body in bodies.items()
+    }
+    return _Noted(s.resources[name], bodies, runs)
 
 
 class BusyError(Exception):
@@ -74,7 +99,7 @@ class Sessions:
         self._starting = asyncio.Lock()
         self._changed = asyncio.Event()
         self._frame: tuple[object, ...] = ()
-        self._runs: dict[ResourceName, tuple[ResourceState, frozenset[ContainerRun]]] = {}
+        self._runs: dict[ResourceName, _Noted] = {}
         self._forwarding = Forwarding(store, logs)
         store.listen(self._notice)
 
@@ -159,19 +184,20 @@ class Sessions:
 
     def _follow_logs(self, cluster: Cluster, state: State) -> None:
         if self._note_runs(state):
-            runs = frozenset(run for _, runs in self._runs.values() for run in runs)
+            runs = frozenset(
+                run for known in self._runs.values() for runs in known.runs.values() for run in runs
+            )
             cluster.follow_logs(runs, self._log)
 
     def _note_runs(self, state: State) -> bool:
         """Bring what is known of each resource's logs up to date; whether that changed anything."""
         changed = not self._runs
         for name in state.active:
-            resource = state.resources[name]
-            before = self._runs.get(name)
-            if before is None or before[0] is not resource:
-                runs = follow.resource_runs(name, state)
-                changed = changed or before is None or before[1] != runs
-                self._runs[name] = resource, runs
+            before = self._runs.get(name, _NOT_YET)
+            if before.resource is not state.resources[name]:
+                known = _noted(before, name, state)
+                changed = changed or before is _NOT_YET or before.runs != known.runs
+                self._runs[name] = known
         return changed
 
     def _seen(self, seen: tuple[JSON, ...], gone: tuple[Uid, ...]) -> None:

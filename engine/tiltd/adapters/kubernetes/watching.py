@@ -37,14 +37,14 @@ _LATE = 1.25
 _CATCHING_UP = 0.5
 _RELIST_AFTER = 3
 _LONGEST_LINE = 64 * 2**20
-_GATHER = 0.05
+_GATHER = 0.1
 
 
 class Batch:
     """Gathers what is told; the last word on a uid counts.
 
     What comes after a while of quiet is told at once, with all else of this turn of the event
-    loop; what follows on its heels is gathered for 50 ms, so that a steady stream of changes costs
+    loop; what follows on its heels is gathered for 100 ms, so that a steady stream of changes costs
     few looks at the state.
 
     `listener` may be exchanged at any time.
