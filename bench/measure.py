@@ -4,8 +4,11 @@ CPU is what the kernel charged to the program and to all children that it waited
 the daemon that `tilt-client ci` starts and ends is in it; Docker Engine, registry and cluster are
 not.  Memory is the sum of the peaks (VmHWM, proc(5)) of the program and its children, which is
 client and daemon.  The kernel keeps the peaks, so a look now and then loses little: whatever a
-process takes in its last 50 ms.  A daemon that was there before is no child of the client, so it
-is named; its CPU counts as far as it worked for this run, and for no longer than the client ran.
+process takes in its last 50 ms.  The code of libraries that both have mapped is in that twice; in
+`share` it is once: their own memory (RssAnon), and the files of the one that has mapped most.
+
+A daemon that was there before is no child of the client, so it is named; its CPU counts as far as
+it worked for this run, and for no longer than the client ran.
 """
 
 import os
@@ -31,11 +34,13 @@ class Run(NamedTuple):
         seconds: from start to end.
         cpu: seconds of CPU, user and system.
         memory: peak in MiB.
+        share: the same, with what is shared counted once.
     """
 
     seconds: float
     cpu: float
     memory: float
+    share: float
 
 
 class FailedRunError(Exception):
@@ -66,7 +71,9 @@ def run(
         )
         over = threading.Event()
         peaks: dict[int, int] = {}
-        looker = threading.Thread(target=_look, args=((process.pid, *beside), over, peaks))
+        shares: list[int] = [0]
+        pids = (process.pid, *beside)
+        looker = threading.Thread(target=_look, args=(pids, over, peaks, shares))
         looker.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -84,16 +91,17 @@ def run(
             tail = output.read().decode(errors="replace")[-4000:]
             raise FailedRunError(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
     cpu = usage.ru_utime + usage.ru_stime + worked
-    return Run(seconds, cpu, sum(peaks.values()) / _MIB)
+    return Run(seconds, cpu, sum(peaks.values()) / _MIB, max(shares) / _MIB)
 
 
 def median(runs: Iterable[Run]) -> dict[str, float]:
     """The medians, each of its own, ready for JSON."""
-    seconds, cpu, memory = zip(*runs, strict=True)
+    seconds, cpu, memory, share = zip(*runs, strict=True)
     return {
         "seconds": round(statistics.median(seconds), 2),
         "cpu_seconds": round(statistics.median(cpu), 2),
         "memory_mib": round(statistics.median(memory), 1),
+        "memory_shared_once_mib": round(statistics.median(share), 1),
     }
 
 
@@ -110,10 +118,16 @@ def ratios(theirs: Mapping[str, float], ours: Mapping[str, float]) -> dict[str, 
     return {name: round(theirs[name] / ours[name], 2) for name in ours if ours[name]}
 
 
-def _look(pids: Sequence[int], over: threading.Event, peaks: dict[int, int]) -> None:
+def _look(
+    pids: Sequence[int], over: threading.Event, peaks: dict[int, int], shares: list[int]
+) -> None:
     while not over.is_set():
-        for member in (*pids, *(child for pid in pids for child in _children(pid))):
-            peaks[member] = max(_peak(member), peaks.get(member, 0))
+        members = {*pids, *(child for pid in pids for child in _children(pid))}
+        found = {member: _memory(member) for member in members}
+        for member, sizes in found.items():
+            peaks[member] = max(sizes["VmHWM"], peaks.get(member, 0))
+        own, files = ([s[name] for s in found.values()] for name in ("RssAnon", "RssFile"))
+        shares.append(sum(own) + max(files, default=0))
         over.wait(_LOOK)
 
 
@@ -130,12 +144,14 @@ def _cpu(pid: int) -> float:
     return sum(int(ticks) for ticks in after_name[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
-def _peak(pid: int) -> int:
-    """The most resident memory that a process has had, in bytes."""
+def _memory(pid: int) -> Mapping[str, int]:
+    """Sizes of a process's memory in bytes, by their names in proc(5); 0 once it has ended."""
+    sizes = {"VmHWM": 0, "RssAnon": 0, "RssFile": 0}
     for line in _text(Path(f"/proc/{pid}/status")).splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * _KIB
-    return 0
+        name, _, value = line.partition(":")
+        if name in sizes:
+            sizes[name] = int(value.split()[0]) * _KIB
+    return sizes
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -28,6 +28,9 @@ STARTING = 20.0
 ENDING = 1.9
 """Seconds that a daemon may take to end after it was asked to."""
 
+_FRUGAL = {"MALLOC_ARENA_MAX": "1"}
+"""Else glibc gives each of a daemon's threads memory of its own to allocate from (2 MiB), although
+all of them but grpc's take turns."""
 _LOG_LIMIT = 4 << 20
 _TAIL = 20
 
@@ -75,6 +78,7 @@ class Spawned:
                 stdout=log,
                 stderr=log,
                 cwd=project,
+                env={**_FRUGAL, **os.environ},
                 pass_fds=(ready,),
                 start_new_session=True,
             )
