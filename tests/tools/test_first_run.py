@@ -121,10 +121,15 @@ def test_whoever_is_not_root_is_told_why_that_matters(
     assert not machine.ci.exists()
 
 
-def test_down_ends_the_engine_that_systemd_was_asked_for(machine: Machine) -> None:
+def test_down_ends_the_engine_that_systemd_was_asked_for(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[settings.Folders] = []  # what it takes back of the network is the machine's own
+    monkeypatch.setattr(cluster, "remove", removed.append)
     engine.ensure(machine.folders)
     assert engine.started(machine.folders)
     cluster.down(machine.folders)
+    assert removed == [machine.folders]
     assert not machine.runs.exists()
 
 
