@@ -38,7 +38,12 @@ def test_without_our_entry_nothing_is_ours(row: dict[str, Any]) -> None:
     assert not drift.untouched(row["sent"], {**row["live"], "metadata": metadata})
 
 
-@pytest.mark.parametrize("row", [r for r in UNTOUCHED if "null" not in r["name"]], ids=ids)
+SAYS_SOMETHING = [
+    r for r in UNTOUCHED if not r["name"].endswith(("nulls", "null data", "empty data"))
+]
+
+
+@pytest.mark.parametrize("row", SAYS_SOMETHING, ids=ids)
 def test_each_field_that_we_lose_is_noticed(row: dict[str, Any]) -> None:
     """Take away one leaf of what we hold, at every place in turn."""
     entry = next(e for e in row["live"]["metadata"]["managedFields"] if e["manager"] == "tiltd")

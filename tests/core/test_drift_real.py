@@ -5,6 +5,7 @@ written to `data/applied.jsonl`, which `test_drift.py` reads.
 """
 
 import asyncio
+import base64
 import copy
 import json
 import os
@@ -17,7 +18,7 @@ import pytest
 
 from tests.adapters.kubernetes import worlds
 from tests.adapters.kubernetes.worlds import World
-from tests.core import corpus
+from tests.core import corpus, other_kinds
 from tiltd.adapters.kubernetes import wire
 from tiltd.core import diff, drift, inject
 from tiltd.model.desired import Manifest
@@ -141,6 +142,31 @@ def rendered(body: Obj, world: World) -> inject.Rendered:
     return inject.render(Manifest(name, body["apiVersion"], body), (), world.label)
 
 
+def of_kind(body: Obj, world: World) -> inject.Rendered:
+    group = body["apiVersion"].rpartition("/")[0]
+    namespace = body["metadata"].get("namespace", "")
+    name = ObjectId(group, body["kind"], namespace, body["metadata"]["name"])
+    return inject.render(Manifest(name, body["apiVersion"], body), (), world.label)
+
+
+async def request_for(folder: Path) -> str:
+    """A certificate request, as the API takes it."""
+    curve = (
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=x",
+    )
+    files = ("-keyout", folder / "key", "-out", folder / "request")
+    asked = ("openssl", "req", *curve, *files)
+    process = await asyncio.create_subprocess_exec(*asked, stderr=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+    return base64.b64encode((folder / "request").read_bytes()).decode()
+
+
 async def look(sent: inject.Rendered, world: World) -> Obj:
     body = sent.body
     group, _, version = body["apiVersion"].rpartition("/")
@@ -218,6 +244,43 @@ async def test_a_change_of_one_field_is_noticed_and_shows_as_that_field(real: Wo
             wrong[name] = [str(drift.untouched(sent.body, live)), *changes]
     assert wrong == {}
     record(rows)
+
+
+async def test_kinds_that_few_people_write_are_untouched_too(real: World, tmp_path: Path) -> None:
+    bodies = other_kinds.manifests(real.namespace, real.namespace, await request_for(tmp_path))
+    different: dict[str, list[str]] = {}
+    rows: list[Obj] = []
+    try:
+        for body in bodies:
+            sent = of_kind(body, real)
+            await real.apply(sent.body)
+            live = await look(sent, real)
+            name = f"a {body['kind']} as short as can be"
+            rows.append({"name": name, "sent": sent.body, "live": live, "shows": []})
+            if changes := diff.between(live, sent.body):
+                different[body["kind"]] = [str(c) for c in changes]
+            elif not drift.untouched(sent.body, live):
+                different[body["kind"]] = ["is not untouched"]
+    finally:
+        await real.cluster.delete(bodies, worlds.PATIENCE)
+    assert different == {}
+    record(rows)
+
+
+async def test_every_built_in_kind_is_tried() -> None:
+    worlds.need_a_cluster()
+    asked = ("kubectl", "api-resources", "--verbs=create,patch", "--no-headers", "--cached=false")
+    process = await asyncio.create_subprocess_exec(*asked, stdout=asyncio.subprocess.PIPE)
+    told, _ = await process.communicate()
+    built_in: set[str] = set()
+    for line in told.decode().splitlines():
+        *_, api, _, kind = line.split()
+        group = api.rpartition("/")[0]
+        if "." not in group or group.endswith(".k8s.io"):
+            built_in.add(kind)
+    tried = {body["kind"] for body in (corpus.CRD, *corpus.OBJECTS.values())}
+    tried |= {body["kind"] for body in other_kinds.manifests("a", "a", "")}
+    assert built_in - tried - set(other_kinds.NOT_TRIED) == set()
 
 
 async def test_putting_it_right_makes_it_untouched_again(real: World) -> None:

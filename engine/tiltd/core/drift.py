@@ -11,6 +11,9 @@ Paths in managedFields are trees of `f:name` (a field), `k:{…}` (a list item b
 An empty list that is merged by keys leaves no trace there, since it holds nothing; one that is
 replaced as a whole does.  So an empty list that we don't hold counts as untouched unless somebody
 else holds it as a whole.  A `null` asks for nothing, as in every apply.
+
+Of some kinds the API server keeps no account of the spec (a CertificateSigningRequest's): a part of
+which nobody holds anything is compared by its values.
 """
 
 import json
@@ -37,7 +40,15 @@ def untouched(sent: JSON, live: JSON) -> bool:
     if len(ours) != 1 or "stringData" in sent:
         return False  # the account of `stringData` says nothing about `data`
     others = [podspec.section(e, "fieldsV1") for e in entries if e is not ours[0]]
-    return _holds_map(podspec.section(ours[0], "fieldsV1"), normalise.owned(sent), others)
+    held, fields = podspec.section(ours[0], "fieldsV1"), normalise.owned(sent)
+    unaccounted: JSON = {
+        name: value
+        for name, value in fields.items()
+        if isinstance(value, Mapping) and not _anywhere(f"f:{name}", held, others)
+    }
+    if unaccounted and any(normalise.pair(live, unaccounted)):
+        return False
+    return _holds_map(held, {k: v for k, v in fields.items() if k not in unaccounted}, others)
 
 
 def moved(sent: JSON, answered: JSON, live: JSON) -> bool:
@@ -56,6 +67,10 @@ def _bare(body: JSON) -> JSON:
     metadata = podspec.section(body, "metadata")
     named = {k: metadata.get(k) for k in ("labels", "annotations")}
     return {**{k: v for k, v in body.items() if k not in {"status", "metadata"}}, **named}
+
+
+def _anywhere(step: str, held: JSON, others: Sequence[JSON]) -> bool:
+    return step in held or any(step in tree for tree in others)
 
 
 def _holds_map(held: JSON, fields: JSON, others: Sequence[JSON]) -> bool:

@@ -36,7 +36,7 @@ _QUANTITY_MAPS = frozenset(
         *("max", "min", "default", "defaultRequest", "maxLimitRequestRatio"),
     }
 )
-_QUANTITIES = frozenset({"sizeLimit", "divisor", "averageValue"})
+_QUANTITIES = frozenset({"sizeLimit", "divisor", "averageValue", "capacity", "maximumVolumeSize"})
 _OWN_NAMES = frozenset(
     {
         *("labels", "annotations", "data", "binaryData", "stringData", "nodeSelector"),
