@@ -119,8 +119,10 @@ class FakeCompose:
 
     async def restart(self, target: Target, service: ComposeTarget, spec: SessionSpec) -> None:
         del spec
+        self.make(service.service, status="exited", exit_code=137)
+        await asyncio.sleep(0.5)
         self.inside.restarted.append(str(target))
-        self.make(service.service, started_at=self._clock.now())
+        self.make(service.service, status="running", started_at=self._clock.now(), exit_code=0)
 
     async def down(self, action: ComposeDown, spec: SessionSpec, log: ports.Log) -> frozenset[str]:
         del spec

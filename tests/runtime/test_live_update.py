@@ -115,6 +115,11 @@ def well(s: State, name: ResourceName = WEB) -> bool:
     return health is not None and health.verdict is Verdict.HEALTHY
 
 
+def verdict(s: State, name: ResourceName = WEB) -> set[Verdict]:
+    health = s.resources[name].health
+    return set() if health is None else {health.verdict}
+
+
 async def up(engine: World, *images: Image, manual: bool = False) -> None:
     await engine.start(project(*images, manual=manual), Mode.UP)
     await engine.until(well)
@@ -399,16 +404,23 @@ async def test_a_service_of_docker_compose_is_updated_and_restarted(
     await engine.start(build.project(service, images=[image]), Mode.UP)
     await engine.until(well)
     before = engine.compose.containers["web"]
+    verdicts: set[Verdict] = set()
+    engine.store.listen(lambda _, new, __: verdicts.update(verdict(new)))
     source.save(main="two")
     files = engine.compose.inside.files
     await engine.until(lambda s: bool(engine.compose.inside.restarted) and well(s))
     assert files == {before.id: {"/app/main": b"two"}}
     assert engine.compose.containers["web"].id == before.id
+    assert verdicts == {Verdict.HEALTHY, Verdict.PROGRESSING}, "a restart of ours is no crash"
     assert len(engine.compose.ups) == 1
     assert engine.images.built == ["img"]
+    source.save_beside("go.mod", "two")
+    await engine.until(lambda s: len(engine.compose.ups) == 2 and well(s))
+    assert engine.compose.containers["web"].id != before.id
+    assert len(engine.compose.inside.restarted) == 1, "what is brought up anew is left alone"
     engine.compose.make("web", status="exited", exit_code=1)
     source.save(main="three")
-    await engine.until(lambda s: len(engine.compose.ups) == 2 and well(s))
+    await engine.until(lambda s: len(engine.compose.ups) == 3 and well(s))
     assert "building img anew: the container shop-web-1 is exited" in engine.text("web")
 
 

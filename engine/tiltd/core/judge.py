@@ -302,6 +302,8 @@ def _named(s: State) -> Iterator[tuple[rules.Reference, float | None]]:
 def _service(
     s: State, resource: desired.Resource, target: desired.ComposeTarget, now: float
 ) -> list[Finding]:
+    if updating.restarts(s, resource):
+        return []  # that it is being updated is told
     up = composing.current(resource.name, target, s)
     progress = s.progress.get(service_node(resource.name))
     if progress is not None and progress.failure is not None and up is None:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tiltd.core import composing, health, keys, live, live_update, naming, podspec, reference
 from tiltd.core import graph as graphs
-from tiltd.core import health, keys, live, live_update, naming, podspec, reference
 from tiltd.core.health import revisions
 from tiltd.model.desired import JSON, ComposeTarget, Image, KubernetesTarget, Resource
 from tiltd.model.graph import Graph, LiveNode
@@ -244,7 +244,8 @@ def outdated(name: ResourceName, s: State) -> Iterator[Target]:
 def containers(resource: Resource, image: Image, s: State) -> Found:
     """The containers of a resource that run an image as it was built last."""
     if isinstance(resource.target, ComposeTarget):
-        up = s.services.get(resource.name)
+        # One that is going to be brought up anew has other containers then.
+        up = composing.current(resource.name, resource.target, s)
         return _together_found(_of_compose(c) for c in (up.containers if up is not None else ()))
     ready = s.images[image.name].ready
     if ready is None:

@@ -11,7 +11,7 @@ from tiltd.core import live_targets, naming
 from tiltd.model.actions import Work
 from tiltd.model.desired import Resource
 from tiltd.model.health import Finding, ObjectRef, Verdict
-from tiltd.model.names import ImageName, NodeName
+from tiltd.model.names import ImageName, NodeName, live_node
 from tiltd.model.state import Mode, State
 
 RULE = "update.pending"
@@ -32,6 +32,17 @@ def findings(s: State, resource: Resource) -> Iterator[Finding]:
             yield _pending("Live", name, message)
         elif _applies(node, s):
             yield _pending(kind.capitalize(), name, f"{name.rpartition('/')[2]} is being applied")
+
+
+def restarts(s: State, resource: Resource) -> bool:
+    """Whether a container may be down only because an update of it ends with its restart."""
+    progress = s.progress.get(live_node(resource.name))
+    running = progress is not None and progress.running is not None
+    return running and any(
+        step.kind == "restart_container"
+        for image in live_targets.updated(s.graph, resource)
+        for step in image.live_update
+    )
 
 
 def _outdated(name: ImageName, node: NodeName, s: State) -> bool:

@@ -6,8 +6,10 @@ next change may mend it (Tilt's rule).  Where the files themselves can't be brou
 what the container holds; then the image has to be built, and the reason is told.
 """
 
+import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +23,7 @@ from tiltd.model.problems import Code, Problem
 from tiltd.model.state import SessionSpec
 
 _SHOWN = 10
+_SEEN = 5.0
 _TAIL = 10
 _LONGEST = 4000
 """Characters of paths in one command: it is a part of the request's address."""
@@ -70,14 +73,32 @@ class InPod:
         raise ports.PermanentError(Problem(Code.TILTFILE, message, hint=hint))
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What is seen of a container of a service.
+
+    Args:
+        began: when its present life began; 0 while it does not run.
+        changes: gives something whenever that may have changed.
+    """
+
+    began: Callable[[], float]
+    changes: Callable[[], AsyncIterator[object]]
+
+
 class InService:
     """A container of a Docker Compose service."""
 
     def __init__(
-        self, composes: ports.Composes, target: Target, service: ComposeTarget, spec: SessionSpec
+        self,
+        composes: ports.Composes,
+        target: Target,
+        service: ComposeTarget,
+        spec: SessionSpec,
+        life: Life,
     ) -> None:
         self._composes, self._target = composes, target
-        self._service, self._spec = service, spec
+        self._service, self._spec, self._life = service, spec, life
 
     async def unpack(self, packed: bytes, log: ports.Log) -> int:
         """By the Docker Engine, which needs nothing in the container."""
@@ -90,8 +111,14 @@ class InService:
         return await self._composes.execute(self._target, argv, self._service, self._spec, log)
 
     async def restart(self) -> None:
-        """See `Inside`."""
+        """See `Inside`; done when its watch has seen it, so that nobody takes it for a crash."""
+        before = self._life.began()
         await self._composes.restart(self._target, self._service, self._spec)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SEEN):
+                async for _ in self._life.changes():
+                    if self._life.began() not in {0.0, before}:
+                        return
 
 
 @dataclass(slots=True)

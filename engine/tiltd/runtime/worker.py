@@ -429,8 +429,17 @@ class Worker:
         service = self._store.state.graph.resources[resource].target
         if isinstance(service, ComposeTarget):
             composes = self._outside.composes
-            return live_updating.InService(composes, target, service, self._spec)
+            life = live_updating.Life(
+                lambda: self._began(resource, target.id), self._store.snapshots
+            )
+            return live_updating.InService(composes, target, service, self._spec, life)
         return live_updating.InPod(self._connected(), target)
+
+    def _began(self, resource: ResourceName, container: str) -> float:
+        up = self._store.state.services.get(resource)
+        known = up.containers if up is not None else ()
+        lives = (c.started_at for c in known if c.id == container and c.status == "running")
+        return next(lives, 0.0)
 
     async def _run(self, action: RunCommand) -> tuple[events.Event, ...]:
         log = self._logs.writer(action.resource, "command")

@@ -7,7 +7,7 @@ has begun goes on to its end, whatever changes meanwhile: its commands must not 
 
 import posixpath
 
-from tiltd.core import custom, holds, live_targets, live_update, manual, podspec, work
+from tiltd.core import composing, custom, holds, live_targets, live_update, manual, podspec, work
 from tiltd.model.actions import LiveUpdate
 from tiltd.model.decisions import Act, Decision, Done, Hold, Record
 from tiltd.model.desired import JSON, ComposeTarget, Image, KubernetesTarget, Resource
@@ -91,7 +91,7 @@ def _image(
 def _coming(image: Image, resource: Resource, s: State, now: float) -> Hold | live_update.Refusal:
     """Nothing runs the image: perhaps not yet."""
     if isinstance(resource.target, ComposeTarget):
-        if resource.name not in s.services:
+        if composing.current(resource.name, resource.target, s) is None:
             node = service_node(resource.name)
             return Hold("waiting-for-container", f"waiting for {resource.name}", on=(node,))
         return live_update.Refusal("no container runs it")
