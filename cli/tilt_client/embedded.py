@@ -19,6 +19,7 @@ from tilt_client.complaint import Complaint
 COMMAND = (sys.executable, "-P", "-m", "tilt_cluster")
 """The program; it is asked for by its name, never imported."""
 _READY = "export KUBECONFIG="
+_MISSING = "missing: "
 _STARTING, _ENDING = 30.0, 30.0
 _POD = "KUBERNETES_SERVICE_HOST"
 
@@ -55,10 +56,12 @@ def passing(say: Callable[[str], None], why: str = "") -> Generator[None]:
         start_new_session=True,
     ) as process:
         try:
-            os.environ["KUBECONFIG"] = _kubeconfig(process)
+            os.environ["KUBECONFIG"], missing = _kubeconfig(process)
             taken = time.monotonic() - began
             reason = f" ({why})" if why else ""
             say(f"Embedded cluster {name} for this run is up in {taken:.2f}s{reason}")
+            for line in missing:
+                say(line)
             yield
         finally:
             _restore(before)
@@ -71,13 +74,15 @@ def _restore(before: str | None) -> None:
         os.environ["KUBECONFIG"] = before
 
 
-def _kubeconfig(process: subprocess.Popen[bytes]) -> str:
-    """What the cluster says when it answers."""
+def _kubeconfig(process: subprocess.Popen[bytes]) -> tuple[str, list[str]]:
+    """What the cluster says when it answers: the file, and what it lacks here, line by line."""
     said, deadline = "", time.monotonic() + _STARTING
     while True:
-        for line in said.splitlines(keepends=True):
+        lines = said.splitlines(keepends=True)
+        for line in lines:
             if line.startswith(_READY) and line.endswith("\n"):
-                return line.removeprefix(_READY).rstrip("\n")
+                missing = [one.rstrip("\n") for one in lines if one.startswith(_MISSING)]
+                return line.removeprefix(_READY).rstrip("\n"), missing
         text = _more(process.stdout, deadline)
         if not text:
             why = "was not ready in time" if time.monotonic() > deadline else "has ended"

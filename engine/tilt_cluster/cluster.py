@@ -7,12 +7,13 @@ imported, since a client that has just started one wants to talk to it at once.
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilt_cluster import access, api, engine, journal, tokens
+from tilt_cluster import access, api, engine, journal, lacking, tokens
 from tilt_cluster.objects import (
     NAMESPACES,
     PRIORITY_CLASSES,
@@ -120,7 +121,10 @@ async def _take_away(name: str) -> None:
     from tilt_cluster import removal  # noqa: PLC0415 - loaded with the node, or not needed
 
     try:
-        async with engine.Engine(engine.socket_path()) as client:
+        path = engine.socket_path()
+        if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
+            return  # this user has never made anything there
+        async with engine.Engine(path) as client:
             await removal.remove(name, client)
     except (engine.EngineAwayError, engine.EngineError, TimeoutError, ValueError) as error:
         why = str(error) or "it takes too long"
@@ -193,7 +197,9 @@ def _make(objects: api.Api, resource: Resource, obj: Object) -> None:
 def lines(settings: Settings, running: Running, started: float) -> Sequence[str]:
     """What to tell a person when the cluster answers."""
     taken = time.monotonic() - started
+    missing = lacking.of_node() if settings.node else ()
     return (
         f'cluster "{settings.name}" answers at {running.objects.facts.server} ({taken:.2f} s)',
+        *(f"missing: {sentence}" for sentence in missing),
         f"export KUBECONFIG={running.kubeconfig}",
     )

@@ -12,8 +12,10 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode
@@ -25,6 +27,7 @@ CLUSTER_LABEL = "dev.tilt.cluster"
 
 _SOCKET = "/var/run/docker.sock"
 _TIMEOUT = 60.0
+_KNOCK = 1.0
 _HEADER = 8
 _NOT_MODIFIED = 304
 _REFUSED = 400
@@ -56,6 +59,34 @@ def socket_path(environ: Mapping[str, str] = os.environ) -> str:
             f"DOCKER_HOST is {host}: the node needs an Engine on this machine (unix://)"
         )
     return host.removeprefix("unix://")
+
+
+def trouble(path: str) -> str:
+    """Why this user gets no answer at a socket; empty if there is one who listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_KNOCK)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return _away(path, error)
+    return ""
+
+
+def _away(path: str, error: Exception) -> str:
+    """In a person's words why there is no Engine."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match cause:
+        case FileNotFoundError():
+            return f"there is no Docker Engine at {path}"
+        case PermissionError():
+            group = ""
+            with contextlib.suppress(OSError, KeyError):
+                group = f" (members of the group {Path(path).group()} may)"
+            return f"this user may not use the Docker Engine at {path}{group}"
+        case ConnectionRefusedError():
+            return f"nobody answers for the Docker Engine at {path}"
+        case _:
+            return f"Docker Engine at {path}: {error}"
 
 
 @dataclass(slots=True)
@@ -139,7 +170,7 @@ class Engine:
                     raise EngineError(response.status, _message(await response.read()))
                 yield response
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineAwayError(f"Docker Engine at {self.path}: {error}") from error
+            raise EngineAwayError(_away(self.path, error)) from error
 
     async def call(
         self,
@@ -225,7 +256,7 @@ class Engine:
             await writer.drain()
             answer = await reader.readuntil(b"\r\n\r\n")
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise EngineAwayError(f"Docker Engine at {self.path}: {error}") from error
+            raise EngineAwayError(_away(self.path, error)) from error
         status = int(answer.split(b" ", 2)[1])
         if status >= _REFUSED:
             text = await reader.read(65536)

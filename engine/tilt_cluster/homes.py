@@ -225,12 +225,12 @@ async def _empty(here: Home) -> int:
 
 
 def _socket() -> str:
-    """Where the Engine is; empty if there is none that a node could have used."""
+    """Where the Engine is; empty if there is none that a node of this user could have used."""
     try:
         path = engine.socket_path()
     except ValueError:
         return ""
-    return path if Path(path).exists() else ""
+    return path if os.access(path, os.R_OK | os.W_OK) else ""
 
 
 def _delete(path: Path) -> None:
@@ -242,7 +242,10 @@ def _delete(path: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise LeftError(f"{path} can't be removed: {error}") from error
+        hint = ""
+        if isinstance(error, PermissionError) and os.geteuid() != 0:
+            hint = f" (containers have written there as root: sudo rm -r {path})"
+        raise LeftError(f"{path} can't be removed: {error}{hint}") from error
 
 
 def _lock(here: Home, *, make: bool) -> int | None:

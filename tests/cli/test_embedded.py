@@ -58,6 +58,14 @@ def test_kubeconfig_names_the_cluster_while_it_lasts(
     assert said[0].endswith("(there is none)")
 
 
+def test_what_a_cluster_lacks_here_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, f"print('missing: this'); print('missing: that'); {READY}{UNTIL}")
+    said: list[str] = []
+    with embedded.passing(said.append):
+        pass
+    assert said[1:] == ["missing: this", "missing: that"]
+
+
 def test_what_a_cluster_leaves_is_said_and_how_to_remove_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -115,6 +115,12 @@ def test_a_cluster_for_a_while_ends_with_its_standard_input(clusters: Clusters) 
         assert process.stdin
         assert process.stdout
         assert 'cluster "brief" answers' in next(process.stdout)
+        said = next(process.stdout)
+        where = clusters.env["DOCKER_HOST"].removeprefix("unix://")
+        assert said == (
+            f"missing: a container runtime: there is no Docker Engine at {where}; the API works, "
+            "and pods stay Pending\n"
+        )
         kubeconfig = next(process.stdout).strip().removeprefix("export KUBECONFIG=")
         assert _answers(kubeconfig)
         process.stdin.close()

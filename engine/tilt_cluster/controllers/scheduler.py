@@ -119,8 +119,16 @@ def _taint(node: Object, pod: Object) -> str | None:
             continue
         if not any(tolerates(one, taint) for one in tolerations):
             value = taint.get("value", "")
-            return f"node(s) had untolerated taint(s) {{{taint['key']}: {value}}}"
+            why = _why(node) if taint["key"] == "node.kubernetes.io/not-ready" else ""
+            return f"node(s) had untolerated taint(s) {{{taint['key']}: {value}}}{why}"
     return None
+
+
+def _why(node: Object) -> str:
+    """What a node that isn't ready says of it, so that who looks at the pod needn't look there."""
+    ready = fields.condition(node, "Ready")
+    message = fields.get(ready, "message", default="")
+    return f" ({message})" if message and fields.get(ready, "status") != "True" else ""
 
 
 def tolerates(toleration: Object, taint: Object) -> bool:

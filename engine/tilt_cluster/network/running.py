@@ -84,9 +84,14 @@ async def start(cluster: Cluster, client: engine.Engine) -> Facilities:
         )
     trouble = await _addresses_trouble(facts.name, made.subnet, facts.service_cidr)
     if trouble:
+        instead = (
+            "a Service's name gives the addresses of its pods instead, so its port must be the "
+            "target port"
+            if can_bind
+            else "nobody answers there"
+        )
         missing.append(
-            f"Cluster IPs need rules of nftables ({trouble}): a Service's name gives the addresses "
-            f"of its pods instead, so its port must be the target port. Run the cluster as root."
+            f"Cluster IPs need rules of nftables ({trouble}): {instead}. Run the cluster as root."
         )
     return Facilities(made, can_bind, not trouble, missing)
 
