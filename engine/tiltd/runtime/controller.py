@@ -18,7 +18,7 @@ from tiltd.core.wake import everyone
 from tiltd.model.actions import Action, Work
 from tiltd.model.decisions import Act, Decision, Done, Hold, Record
 from tiltd.model.events import AttemptEnded, AttemptStarted, Event
-from tiltd.model.names import NodeName
+from tiltd.model.names import CLUSTER, NodeName
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import AttemptOutcome, State
 from tiltd.ports import PermanentError, Phase, TransientError
@@ -38,6 +38,7 @@ BOUNDS: Mapping[Work, int] = {
     Work.LIVE_UPDATE: 8,
     Work.SERVE: 1000,
 }
+_FIRST = frozenset({CLUSTER})
 # Decide for at most so many names before I/O gets its turn.
 _BATCH = 64
 
@@ -156,7 +157,8 @@ class Controller:
         if new.project is not old.project and new.project is not None:
             for kind in (Work.BUILD, Work.COMMAND):
                 self._bound(kind, new.project.settings.max_parallel_updates)
-        for name in nodes:
+        # What asks the cluster comes first: the others are looked at while that answers.
+        for name in (*(nodes & _FIRST), *(nodes - _FIRST)):
             self._queue.add(name)
 
     def _step(self, name: NodeName, group: asyncio.TaskGroup) -> None:

@@ -35,6 +35,7 @@ from tiltd.runtime.store import Store
 from tiltd.server import convert, plans, projects, status
 from tiltd.server.board import Board
 
+_AHEAD = 0.01
 _GATHER = 0.05
 _SHARE = 0.1
 """How much of the daemon's time may be spent on telling one client what changes."""
@@ -218,7 +219,10 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         since = request.since if request.instance_id == self._instance else 0
         self.streams += 1
         try:
-            async for state in self._daemon.store.snapshots():
+            async for _ in self._daemon.store.snapshots():
+                # What a change asks for is begun first, and told then.
+                await self._daemon.store.pause(_AHEAD, _over)
+                state = self._daemon.store.state
                 began = time.thread_time()
                 self._board.refresh(state)
                 message = self._board.since(since)
