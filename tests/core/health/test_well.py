@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import k8s
@@ -35,6 +35,7 @@ def three(kinds: Sequence[int]) -> list[Json]:
     return [pod(_BOXES[kind], name=f"web-{number}", owner=SET) for number, kind in enumerate(kinds)]
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(

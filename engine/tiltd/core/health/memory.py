@@ -103,18 +103,28 @@ def _next(track: Track, container: Container, clock: Clock) -> Track:
     running = fields.text(container.status, "containerID") if container.running else ""
     same_wait = waiting == track.waiting and track.waiting_since is not None
     same_run = running == track.running and track.running_since is not None
-    changes = {
-        "restarts": container.restarts,
-        "down": container.down,
-        "waiting": waiting,
-        "waiting_since": (track.waiting_since if same_wait else clock.now) if waiting else None,
-        "running": running,
-        "running_since": (track.running_since if same_run else clock.now) if running else None,
-    }
+    waiting_since = (track.waiting_since if same_wait else clock.now) if waiting else None
+    running_since = (track.running_since if same_run else clock.now) if running else None
+    restarts, down = container.restarts, container.down
     # Mostly nothing is new, which is told at a fifth of the price of a new value.
-    if all(getattr(track, name) == value for name, value in changes.items()):
+    if (
+        restarts == track.restarts
+        and down == track.down
+        and waiting == track.waiting
+        and waiting_since == track.waiting_since
+        and running == track.running
+        and running_since == track.running_since
+    ):
         return track
-    return replace(track, **changes)  # type: ignore[arg-type]
+    return replace(
+        track,
+        restarts=restarts,
+        down=down,
+        waiting=waiting,
+        waiting_since=waiting_since,
+        running=running,
+        running_since=running_since,
+    )
 
 
 def _lineage(container: Container) -> str:
