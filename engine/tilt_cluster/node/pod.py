@@ -351,16 +351,14 @@ class Pod:
         return None
 
     async def _terminate(self, pod: Object | None) -> float | None:
-        """Stop everything, main containers first, then remove it, then let the pod go."""
+        """Stop everything, main containers first, then remove it, then let the pod go.
+
+        Without the object nobody is told how they end, and so all goes at once.
+        """
         running = [slot for slot in self.slots if slot.running]
-        main = [slot for slot in running if slot.kind != "sidecar"]
-        grace = 0.0 if pod is None else _grace(pod)
-        if running:
-            if pod is None:
-                for slot in running:
-                    if slot.current is not None:
-                        await stopping.remove(self.world, slot.current.id)
-                raise Finished
+        if running and pod is not None:
+            grace = _grace(pod)
+            main = [slot for slot in running if slot.kind != "sidecar"]
             for slot in main or running[-1:]:
                 self._stop(pod, slot, grace)
             if grace == 0:

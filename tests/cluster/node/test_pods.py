@@ -405,6 +405,22 @@ async def test_a_pod_on_the_hosts_network_and_one_with_a_port_there(cluster: Sma
     writer.close()
 
 
+async def test_a_pod_that_is_deleted_at_once_leaves_neither_sandbox_nor_probes(
+    cluster: Small,
+) -> None:
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    cluster.pod("forced", "sleep 1000", readinessProbe=probe, terminationGracePeriodSeconds=0)
+    await cluster.ready("forced")
+    cluster.api.delete(PODS, "forced", "default", grace_seconds=0)
+
+    async def is_gone() -> bool:
+        tasks = {task.get_name() for task in asyncio.all_tasks()}
+        here = [one for one in await cluster.containers() if "forced" in one["Names"][0]]
+        return not here and not any("of forced" in name for name in tasks)
+
+    await cluster.eventually(is_gone)
+
+
 async def test_a_user_and_group_own_what_they_may_write(cluster: Small) -> None:
     context = {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456, "runAsNonRoot": True}
     cluster.put(SECRETS, "token", stringData={"key": "s3cret"})
