@@ -7,9 +7,9 @@ machine makes slower is allowed for in the times, but never in the verdicts.
 """
 
 import os
+import queue
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.xdist_group("verdicts"),  # one process starts them all
 ]
 
-_AT_ONCE = 6 * (os.cpu_count() or 2)
+_AT_ONCE = 4 * (os.cpu_count() or 2)
 _SLOWNESS, _STARVED = 2.0, 60.0
 """How much longer a run may take beside all the others: less than to wait for any deadline."""
 _CASES = cases()
@@ -43,8 +43,12 @@ class Place:
             self._daemon = subprocess.Popen(
                 command, env=dict(env), stdout=subprocess.PIPE, stderr=log, text=True
             )
+
+    def ready(self) -> None:
+        """Wait until the daemon serves."""
         assert self._daemon.stdout
-        assert self._daemon.stdout.readline(), (folder / "tiltd.log").read_text(encoding="utf-8")
+        told = self.folder / "tiltd.log"
+        assert self._daemon.stdout.readline(), told.read_text(encoding="utf-8")
 
     def close(self) -> None:
         """End the daemon."""
@@ -57,10 +61,14 @@ class Verdicts:
     """Runs cases, and keeps what came out."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, chosen: list[Case]) -> None:
-        self._env, self._folder = env, folder
-        self._mark = uuid.uuid4().hex[:6]
-        self._places: list[Place] = []
-        self._mine = threading.local()
+        self._env, self._mark = env, uuid.uuid4().hex[:6]
+        # All before the first app: else the kubelet would be late for what that one is about.
+        count = min(_AT_ONCE, len(chosen))
+        self._places = [Place(folder / f"place-{number}", env) for number in range(count)]
+        self._free = queue.SimpleQueue[Place]()
+        for place in self._places:
+            place.ready()
+            self._free.put(place)
         self._pool = ThreadPoolExecutor(_AT_ONCE)
         # Those that take longest begin first.
         order = sorted(chosen, key=lambda case: -case.within)
@@ -80,17 +88,15 @@ class Verdicts:
         for place in self._places:
             place.close()
 
-    def _place(self) -> Place:
-        """The one of this thread."""
-        found: Place | None = getattr(self._mine, "place", None)
-        if found is None:
-            found = Place(self._folder / threading.current_thread().name, self._env)
-            self._mine.place = found
-            self._places.append(found)
-        return found
-
     def _run(self, case: Case) -> Result:
-        namespace, folder = self.namespace(case), self._place().folder
+        place = self._free.get()
+        try:
+            return self._in(place.folder, case)
+        finally:
+            self._free.put(place)
+
+    def _in(self, folder: Path, case: Case) -> Result:
+        namespace = self.namespace(case)
         case.write(folder, namespace)
         kubectl(self._env, "create", "namespace", namespace)
         try:
