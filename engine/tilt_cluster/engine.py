@@ -205,6 +205,25 @@ class Engine:
         is_json = text[:1] in {b"{", b"["} or text.strip() == b"null"
         return json.loads(text) if is_json else None
 
+    async def make(self, path: str, body: Any, *, query: Mapping[str, Any] | None = None) -> Any:
+        """`call` of a POST that makes something, which is never given up half-way.
+
+        The Engine makes what it was asked for even if nobody waits for it any more.  So who is
+        cancelled waits for the answer first: what is removed after that is all that there is.
+
+        Raises:
+            EngineError: it refuses.
+            EngineAwayError: it doesn't answer.
+        """
+        making = asyncio.gather(self.call("POST", path, body, query=query))
+        try:
+            return (await asyncio.shield(making))[0]
+        except asyncio.CancelledError:
+            await asyncio.wait({making})
+            if not making.cancelled():
+                making.exception()
+            raise
+
     async def stream(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Any]:

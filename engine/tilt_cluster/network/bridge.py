@@ -65,7 +65,7 @@ async def ensure(
         if any(network.overlaps(other) for other in taken):
             continue
         try:
-            await client.call("POST", "/networks/create", _body(cluster, subnet, labels))
+            await client.make("/networks/create", _body(cluster, subnet, labels))
         except engine.EngineError as error:
             if "overlap" not in str(error).lower():
                 raise

@@ -61,7 +61,7 @@ async def create(world: World, name: str, body: Mapping[str, Any]) -> str:
     """Create a container; a left-over of ours under that name is removed, a foreign one isn't."""
     query = {"name": name}
     try:
-        made = await world.engine.call("POST", "/containers/create", body, query=query)
+        made = await world.engine.make("/containers/create", body, query=query)
     except engine.EngineError as error:
         if error.status != _CONFLICT:
             raise
@@ -71,7 +71,7 @@ async def create(world: World, name: str, body: Mapping[str, Any]) -> str:
             await stopping.remove(world, str(found["Id"]))
         else:
             query = {"name": f"{name}_{time.time_ns():x}"}
-        made = await world.engine.call("POST", "/containers/create", body, query=query)
+        made = await world.engine.make("/containers/create", body, query=query)
     return str(made["Id"])
 
 
