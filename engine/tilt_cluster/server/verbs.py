@@ -206,6 +206,8 @@ class Verbs:
     def _check_kind(self, target: Target, given: Mapping[str, Any]) -> None:
         kind = target.kind
         api_version = kind.api_version(target.version)
+        if kind.custom is not None:
+            _check_named(kind.kind, api_version, given)
         for key, wanted in (("apiVersion", api_version), ("kind", kind.kind)):
             found = given.get(key)
             if found and found != wanted:
@@ -465,6 +467,26 @@ class Verbs:
             if self._api.find(target.resource, name, namespace) is not None:
                 self._api.remove(target.resource, name, namespace, how)
         return found, metadata
+
+
+def _check_named(kind: str, api_version: str, given: Mapping[str, Any]) -> None:
+    """A custom object must say what it is; a built-in one is known by its URL.
+
+    Raises:
+        ApiError: 400, kind or apiVersion is missing.
+    """
+    if not given.get("kind"):
+        text = (
+            f"the object provided is unrecognized (must be of type {kind}): "
+            f"Object 'Kind' is missing in '{exchange.dumps(given).decode(errors='replace')}'"
+        )
+        raise refusals.bad_request(text)
+    if not given.get("apiVersion"):
+        text = (
+            "the API version in the data () does not match the expected API version "
+            f"({api_version})"
+        )
+        raise refusals.bad_request(text)
 
 
 _RETURNED = frozenset(

@@ -206,6 +206,18 @@ def test_the_status_is_a_subresource(api: Client, things: str) -> None:
     assert answer.body["metadata"]["generation"] == 1
 
 
+def test_it_must_say_what_it_is(api: Client, things: str) -> None:
+    whole = thing(things, size=1)
+    for missing, said in (
+        ("kind", "the object provided is unrecognized (must be of type Thing): Object 'Kind' is "),
+        ("apiVersion", "the API version in the data () does not match the expected API version ("),
+    ):
+        body = {key: value for key, value in whole.items() if key != missing}
+        answer = api.call("POST", things, body)
+        assert answer.code == 400, answer
+        assert answer.body["message"].startswith(said)
+
+
 def test_it_can_be_scaled(api: Client, things: str) -> None:
     api.create(things, thing(things, size=1, replicas=2))
 
