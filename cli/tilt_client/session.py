@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 STOPPING = 0.6
 """Seconds until a session that was stopped is marked so; its work ends a little later."""
-SETTLING = 2.0
-"""Seconds for the last log lines of a session that has ended."""
+SETTLING = 8.0
+"""Seconds for the daemon to settle a session that has ended: work stops, the last lines arrive."""
 DRAINING = 0.5
 """Seconds without a line after which the rest of the log is given up."""
 
