@@ -23,7 +23,7 @@ merged = kubeconfig.Kubeconfig(
     users={"me": entry("me", {"token": "t"}, "/f")},
 )
 asyncio.run(credentials.Credentials(merged, KubeContext("it", "it"), {}, None).load())
-print(sorted({"networkx", "kubernetes", "docker", "deepdiff"} & set(sys.modules)))
+print(sorted({"kubernetes", "docker", "deepdiff"} & set(sys.modules)))
 """
 
 

@@ -6,11 +6,10 @@ waits for it.  Some edges are the user's word (an image in a manifest, a base im
 advice: where advice and the user's word make a circle, the advice goes.  A circle of the user's
 own making is his error, and the message shows the way around it.
 
-Where there is no circle, nearly always, there is nothing to untangle, and networkx is not imported:
-that takes a tenth of a second and 12 MiB.
+networkx takes a fifth of a second to import, so it is imported at the first use, which is off the
+event loop and beside the reading of the cluster.
 """
 
-import graphlib
 import itertools
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, cast
@@ -71,23 +70,20 @@ def build(project: desired.Project, namespace: str) -> Graph:
     """
     nodes = _nodes(project)
     given = _given_edges(project, nodes)
+    digraph = _digraph(nodes, given)
+    circle = _circle(digraph)
+    if circle:
+        raise CircleError(circle)
     manifests = [n.manifest for n in nodes.values() if isinstance(n, ObjectNode)]
-    pairs = order.edges(manifests, namespace)
-    advised = ((object_node(a), object_node(b)) for a, b in pairs if a != b)
-    edges = dict.fromkeys((*given, *advised))
-    if _has_circle(nodes, edges):
-        for dropped in _contradictions(nodes, given, edges):
-            del edges[dropped]
-    dependencies: dict[NodeName, list[NodeName]] = {n: [] for n in nodes}
-    dependents: dict[NodeName, list[NodeName]] = {n: [] for n in nodes}
-    for first, then in edges:
-        dependencies[then].append(first)
-        dependents[first].append(then)
+    advised = [(object_node(a), object_node(b)) for a, b in order.edges(manifests, namespace)]
+    _add_advice(digraph, advised)
+    dependencies = {n: tuple(digraph.predecessors(n)) for n in nodes}
+    dependents = {n: tuple(digraph.successors(n)) for n in nodes}
     kubernetes = [r for r in project.resources if isinstance(r.target, desired.KubernetesTarget)]
     return Graph(
         nodes=nodes,
-        dependencies={node: tuple(before) for node, before in dependencies.items()},
-        dependents={node: tuple(after) for node, after in dependents.items()},
+        dependencies=dependencies,
+        dependents=dependents,
         images={i.name: i for i in images(project)},
         manifests={m.id: m for m in manifests},
         resources={r.name: r for r in project.resources},
@@ -228,7 +224,6 @@ def deploys(resource: desired.Resource) -> tuple[ImageName, ...]:
 
 
 def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> list[Edge]:
-    """What the user says; what waits for something that is not in the project does not wait."""
     edges: list[Edge] = []
     for image in project.images:
         edges += [(image_node(base), image_node(image.name)) for base in image.bases]
@@ -253,7 +248,7 @@ def _given_edges(project: desired.Project, nodes: Mapping[NodeName, Node]) -> li
             edges.append((live_node(resource.name), judge))
         if command_node(resource.name) in nodes and serve_node(resource.name) in nodes:
             edges.append((command_node(resource.name), serve_node(resource.name)))
-    return [(a, b) for a, b in edges if a in nodes and b in nodes]
+    return edges
 
 
 def _parts(resource: desired.Resource) -> list[NodeName]:
@@ -266,33 +261,6 @@ def _parts(resource: desired.Resource) -> list[NodeName]:
         case desired.LocalTarget(cmd=cmd, serve=serve):
             command = [command_node(resource.name)] if cmd is not None else []
             return command + ([serve_node(resource.name)] if serve is not None else [])
-
-
-def _has_circle(nodes: Iterable[NodeName], edges: Iterable[Edge]) -> bool:
-    sorter = graphlib.TopologicalSorter[NodeName](dict.fromkeys(nodes, ()))
-    for first, then in edges:
-        sorter.add(then, first)
-    try:
-        sorter.prepare()
-    except graphlib.CycleError:
-        return True
-    return False
-
-
-def _contradictions(
-    nodes: Collection[NodeName], given: Collection[Edge], edges: Iterable[Edge]
-) -> set[Edge]:
-    """The advice among the edges that has to go.
-
-    Raises:
-        CircleError: the user's own edges make a circle.
-    """
-    digraph = _digraph(nodes, given)
-    circle = _circle(digraph)
-    if circle:
-        raise CircleError(circle)
-    _add_advice(digraph, edges)
-    return {edge for edge in edges if not digraph.has_edge(*edge)}
 
 
 def _digraph(nodes: Collection[NodeName], edges: Iterable[Edge]) -> "nx.DiGraph[NodeName]":
@@ -321,7 +289,7 @@ def _add_advice(digraph: "nx.DiGraph[NodeName]", advised: Iterable[Edge]) -> Non
     Circles can only lie within knots (strongly connected components), so each is looked at alone:
     to look for one circle after the other in the whole graph takes quadratic time.
     """
-    added = dict.fromkeys(e for e in advised if not digraph.has_edge(*e))
+    added = dict.fromkeys(e for e in advised if e[0] != e[1] and not digraph.has_edge(*e))
     digraph.add_edges_from(added)
     for knot in _knots(digraph):
         digraph.remove_edges_from(_contradicted(knot, added))
