@@ -6,7 +6,7 @@ REAL := $(PYTHON) -m tools.realcluster
 PYTEST := $(BIN)/pytest --durations=10
 # Side by side, on two cores, tests can starve each other of time.  So what failed is run again, one
 # after the other, and must pass then; its first failure stands above, to be looked into.
-SIDE_BY_SIDE = { $(PYTEST) -m $(2) -n 2 --dist $(1) || { [ $$? = 1 ] && \
+SIDE_BY_SIDE = { $(PYTEST) -m $(2) $(1) || { [ $$? = 1 ] && \
 	echo "== again, alone: what failed side by side" && \
 	$(PYTEST) -m $(2) --last-failed --last-failed-no-failures none; }; }
 # Brings the cluster up and tells the rest of the line where it and kubectl are.
@@ -34,10 +34,11 @@ lint:
 	$(BIN)/python -m tools.lock --check
 
 test: setup ## Without a cluster; what needs Docker is skipped where there is none
-	$(call SIDE_BY_SIDE,worksteal,"not cluster")
+	$(call SIDE_BY_SIDE,-n 2 --dist worksteal,"not cluster")
 
+# Most of their time is waiting.  The tests of a file share things in the cluster, or start all at once.
 test-cluster: setup base-images ## Only what needs a cluster
-	$(WITH_CLUSTER) $(call SIDE_BY_SIDE,loadgroup,cluster)
+	$(WITH_CLUSTER) $(call SIDE_BY_SIDE,-n 3 --dist loadfile,cluster)
 
 test-embedded: setup base-images ## The catalogue of verdicts, on an embedded cluster
 	eval "$$($(REAL) env)"; $(BIN)/tilt-client cluster up --name tests && \

@@ -25,8 +25,7 @@ from tiltd.model.desired import Manifest
 from tiltd.model.names import ObjectId
 from tiltd.model.observed import Scope
 
-# Each test defines and deletes the same kind, so they run one after the other.
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("drift")]
+pytestmark = pytest.mark.cluster
 RECORD = Path(__file__).parent / "data" / "applied.jsonl"
 Obj = dict[str, Any]
 

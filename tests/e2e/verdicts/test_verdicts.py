@@ -21,10 +21,7 @@ from tests.e2e.client import PATIENCE, Result, Run
 from tests.e2e.conftest import kubectl
 from tests.e2e.verdicts.catalogue import Case, cases
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("verdicts"),  # one process starts them all
-]
+pytestmark = pytest.mark.cluster
 
 _AT_ONCE = 4 * (os.cpu_count() or 2)
 _SLOWNESS, _STARVED = 2.0, 60.0
