@@ -24,8 +24,8 @@ from tests.e2e.verdicts.catalogue import Case, cases
 pytestmark = pytest.mark.cluster
 
 _AT_ONCE = 4 * (os.cpu_count() or 2)
-_SLOWNESS, _STARVED = 2.0, 60.0
-"""How much longer a run may take beside all the others: less than to wait for any deadline."""
+_SLOWNESS = 2.0
+"""How much longer a run may take beside all the others."""
 _CASES = cases()
 
 
@@ -130,7 +130,7 @@ def test_the_verdict_is_right_in_words_and_time(case: Case, verdicts: Verdicts) 
     for text in case.never:
         assert text not in result.out
     assert "Traceback" not in result.out
-    assert result.seconds < case.within * _SLOWNESS + _STARVED, result.out
+    assert result.seconds < case.within * _SLOWNESS, result.out
 
 
 def test_the_catalogue_has_right_and_broken_apps_over_many_rules() -> None:
