@@ -26,7 +26,7 @@ HEAVY = ("networkx", "tiltd.adapters.kubernetes.connection")
 """What every session needs: early is better, and nobody has to wait for it.
 
 What only some need (the Docker SDK, deepdiff, the official Kubernetes client) is imported by the
-first who does: together they are a quarter of a second and 25 MiB.
+first who does.
 """
 
 
