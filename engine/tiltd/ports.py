@@ -198,6 +198,9 @@ Unreadable = Callable[[Scope, str], None]
 Blind = Callable[[frozenset[Scope]], None]
 """Told on the event loop, at each change: the scopes whose changes can't be seen at present."""
 
+Silence = Callable[[ContainerRun, bool], None]
+"""Told on the event loop: a life's log has ended though its pod says that it runs; or goes on."""
+
 ForwardListener = Callable[[Forward, ForwardStatus | None], None]
 """Told on the event loop, at each change: how a forward is doing; `None` once it is closed."""
 
@@ -218,6 +221,10 @@ class Cluster(Protocol):
 
     def tell_blind(self, listener: Blind) -> None:
         """From now on tell which watches are broken off, and when they are there again."""
+        ...
+
+    def tell_silence(self, listener: Silence) -> None:
+        """From now on tell which of the lives whose logs are followed seem to be over."""
         ...
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:

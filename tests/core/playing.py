@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from tests.builders import project as build
+from tiltd.core import follow, work
 from tiltd.core import graph as graphs
-from tiltd.core import work
 from tiltd.core.reconcile import reconcile
 from tiltd.core.reduce import reduce
 from tiltd.core.wake import everyone
@@ -199,7 +199,7 @@ class Player:
 
     def _outside(self) -> events.Event:
         names = sorted(self.state.graph.resources)
-        choice = self.random.randrange(6)
+        choice = self.random.randrange(7)
         if choice == 0 and names:
             return events.Triggered(self.random.choice(names))
         if choice == 1:
@@ -208,6 +208,9 @@ class Player:
             return events.FilesChanged(("/src/shop/Tiltfile",))
         if choice == 3 and self.random.random() < 0.05:
             return events.SessionEnded(Outcome.CANCELLED, self.now)
+        runs = sorted(follow.log_runs(self.state))
+        if choice == 4 and runs:
+            return events.LogEnded(self.random.choice(runs), self.random.choice((self.now, None)))
         return self._cluster()
 
     def _cluster(self) -> events.Event:

@@ -106,6 +106,7 @@ class FakeCluster:
         self.stock_errors: deque[Exception] = deque()
         self.stock_writes = 0
         self.blind: ports.Blind = _unseen
+        self.silence: ports.Silence = _unnoticed
         self._unreadable: ports.Unreadable = _unheard
         self.applied: list[str] = []
         self.recreated: list[str] = []
@@ -161,6 +162,10 @@ class FakeCluster:
     def tell_blind(self, listener: ports.Blind) -> None:
         """See `ports.Cluster`; a test calls `blind`."""
         self.blind = listener
+
+    def tell_silence(self, listener: ports.Silence) -> None:
+        """See `ports.Cluster`; a test calls `silence`."""
+        self.silence = listener
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
@@ -556,6 +561,10 @@ def title(body: JSON) -> str:
 
 
 def _unseen(_blind: frozenset[Scope]) -> None:
+    """Until somebody listens."""
+
+
+def _unnoticed(_run: ContainerRun, _silent: bool) -> None:  # noqa: FBT001 - see `ports.Silence`
     """Until somebody listens."""
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import project as build
-from tests.runtime.test_engine import controls_deployments
+from tests.runtime.test_engine import controls_deployments, crash
 from tests.runtime.world import World, world
 from tilt_api.v1 import tilt_pb2 as pb
-from tiltd.core import inject
+from tiltd.core import follow, inject
 from tiltd.core.scrub import Scrubber
 from tiltd.model.desired import Manifest
 from tiltd.model.names import ImageName
@@ -247,6 +247,35 @@ async def test_no_verdict_is_given_while_the_cluster_is_away(engine: World) -> N
         "the cluster is away: no verdict until it is seen again",
         "the cluster is seen again",
     ]
+
+
+async def test_a_container_whose_log_has_ended_is_not_well(engine: World) -> None:
+    """A kubelet with much to do ends the log long before it reports the exit."""
+    controls_deployments(engine.cluster)
+    await engine.start(build.project(build.kubernetes("web", build.deployment("web"))))
+    await engine.until(lambda s: bool(follow.log_runs(s)))
+    (life,) = follow.log_runs(engine.state)
+    await asyncio.sleep(3)
+    engine.cluster.silence(life, True)  # noqa: FBT003 - see `ports.Silence`
+    await asyncio.sleep(17)
+    assert engine.state.session is not None
+    assert engine.state.session.ended is None
+    crash(engine.cluster, engine.cluster.objects[life.uid])
+    (problem,) = (await engine.ended()).problems
+    assert problem.rule == "pod.crash-loop"
+
+
+async def test_a_log_that_goes_on_after_all_holds_nothing_back(engine: World) -> None:
+    controls_deployments(engine.cluster)
+    await engine.start(build.project(build.kubernetes("web", build.deployment("web"))))
+    await engine.until(lambda s: bool(follow.log_runs(s)))
+    (life,) = follow.log_runs(engine.state)
+    began = engine.clock.now()
+    engine.cluster.silence(life, True)  # noqa: FBT003 - see `ports.Silence`
+    await asyncio.sleep(10)
+    engine.cluster.silence(life, False)  # noqa: FBT003 - see `ports.Silence`
+    assert (await engine.ended()).outcome is Outcome.HEALTHY
+    assert 10 <= engine.clock.now() - began < 11
 
 
 async def test_bad_news_that_is_old_is_no_verdict_either(engine: World) -> None:

@@ -22,6 +22,7 @@ from tiltd.core import (
     stock,
 )
 from tiltd.core import graph as graphs
+from tiltd.core import health as rules
 from tiltd.model import events, state
 from tiltd.model.desired import JSON
 from tiltd.model.graph import CommandNode, Graph
@@ -35,7 +36,7 @@ from tiltd.model.names import (
     image_node,
     service_node,
 )
-from tiltd.model.observed import Live, Uid
+from tiltd.model.observed import ContainerRun, Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Deployed, Progress, ResourceState, State
 
 
@@ -83,6 +84,8 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
             return replace(s, removed=s.removed | {name})
         case events.SightChanged(blind=blind):
             return replace(s, blind=blind)
+        case events.LogEnded(run=run, at=at):
+            return _log_ended(s, run, at)
         case events.Unreadable(scope=scope, words=words):
             return replace(s, unreadable={**s.unreadable, scope: words})
         case events.ResourceDeployed():
@@ -497,6 +500,13 @@ def _with_image(s: State, name: ImageName, **changes: object) -> State:
         return s
     image = replace(s.images[name], **changes)  # type: ignore[arg-type]
     return replace(s, images={**s.images, name: image})
+
+
+def _log_ended(s: State, run: ContainerRun, at: float | None) -> State:
+    if run.resource not in s.resources:
+        return s
+    known = s.resources[run.resource].memory
+    return _with(s, run.resource, memory=rules.heard(known, run, at), judged=False)
 
 
 def _with(s: State, name: ResourceName, **changes: object) -> State:

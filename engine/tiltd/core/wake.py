@@ -61,6 +61,8 @@ def _about(  # noqa: C901, PLR0911, PLR0912 - a table of events
             return ()
         case events.StockTaken():
             return (STOCK,)
+        case events.LogEnded(run=run):
+            return (resource_node(run.resource),)
         case events.ObjectApplied(id=name):
             stock = (STOCK,) if new.stock.gone else ()
             return (*stock, *_below(new, object_node(name)), *_users(new, object_node(name)))

@@ -10,6 +10,7 @@ from tiltd.model.live_update import Files
 from tiltd.model.names import ImageName, NodeName, ObjectId, ResourceName
 from tiltd.model.observed import (
     ClusterInfo,
+    ContainerRun,
     Forward,
     ForwardStatus,
     Grounds,
@@ -209,6 +210,18 @@ class SightChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEnded:
+    """A container's log has come to its end, though its pod says that it runs.
+
+    Args:
+        at: when; `None`: it goes on after all.
+    """
+
+    run: ContainerRun
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDeployed:
     """A command deployed a resource; `objects` are what it says it applied, as the cluster has it.
 
@@ -346,6 +359,7 @@ Event = (
     | StockTaken
     | Unreadable
     | SightChanged
+    | LogEnded
     | CommandDone
     | ServeChanged
     | ClusterChanged

@@ -146,6 +146,7 @@ class Track:
         waiting_since: when that reason was first seen, host time.
         running: id of the instance that runs.
         running_since: when that instance was first seen running, host time.
+        silent_since: when that instance's log ended, host time.
     """
 
     lineage: str
@@ -157,6 +158,7 @@ class Track:
     waiting_since: float | None = None
     running: str = ""
     running_since: float | None = None
+    silent_since: float | None = None
 
     @property
     def crashes(self) -> int:

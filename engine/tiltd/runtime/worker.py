@@ -37,7 +37,7 @@ from tiltd.model.desired import JSON, ComposeTarget, LocalTarget, Project
 from tiltd.model.graph import Graph
 from tiltd.model.live_update import Target
 from tiltd.model.names import ImageName, ObjectId, ResourceName
-from tiltd.model.observed import Scope, ServiceContainer
+from tiltd.model.observed import ContainerRun, Scope, ServiceContainer
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import ImageState, Mode, SessionSpec
 from tiltd.ports import (
@@ -216,6 +216,7 @@ class Worker:
         self._clusters.put_nowait(self._cluster)
         self._cluster.tell_unreadable(self._unreadable)
         self._cluster.tell_blind(self._blind)
+        self._cluster.tell_silence(self._silence)
         info = await self._cluster.connect(self._spec, state.kube_context)
         return (events.Connected(info),)
 
@@ -231,6 +232,9 @@ class Worker:
             self._logs.writer("", "cluster").write(f"{text}\n", level="warn")
         if before != scopes:
             self._store.dispatch(events.SightChanged(scopes))
+
+    def _silence(self, run: ContainerRun, silent: bool) -> None:  # noqa: FBT001 - see `ports.Silence`
+        self._store.dispatch(events.LogEnded(run, self._clock.now() if silent else None))
 
     def _connected(self) -> Cluster:
         if self._cluster is None:

@@ -1,5 +1,6 @@
 """Every line of a container's life is told once, whatever breaks."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from tests.adapters.kubernetes import servers
 from tests.adapters.kubernetes.servers import POD, Server, connected, status, streams
-from tests.adapters.kubernetes.worlds import Told
+from tests.adapters.kubernetes.worlds import PATIENCE, Told
+from tiltd.adapters.kubernetes import logs
 from tiltd.adapters.kubernetes.cluster import KubeCluster
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import ContainerRun, Uid
@@ -190,3 +192,75 @@ async def test_the_last_words_of_a_life_that_is_not_wanted_any_more_are_heard(
         await told.until(lambda t: t.text)
         cluster.follow_logs(frozenset(), told)
         await told.until(lambda t: t.text[run()] == "a\nb\n")
+
+
+class Silences:
+    """What is told of logs that have ended too early."""
+
+    def __init__(self, cluster: KubeCluster) -> None:
+        self.told: list[tuple[ContainerRun, bool]] = []
+        self._changed = asyncio.Event()
+        cluster.tell_silence(self._hear)
+
+    def _hear(self, run: ContainerRun, silent: bool) -> None:  # noqa: FBT001 - see `ports.Silence`
+        self.told.append((run, silent))
+        self._changed.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.told) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
+async def test_a_log_that_ends_before_the_status_does_is_told_at_once_and_once(
+    server: Server, tmp_path: Path
+) -> None:
+    server.plays(POD, pod(0), pod(0), pod(0), pod(0), pod(0, over=True))
+    server.plays(LOG, streams(line(1, "a"), ends="cleanly"))
+    told = Told()
+
+    async with connected(server, tmp_path) as cluster:
+        silences = Silences(cluster)
+        cluster.follow_logs(frozenset({run()}), told)
+        await silences.until(1)
+        assert len(server.asked(POD)) < 2  # before the pod was looked at again and again
+        await cluster.drain(frozenset({run()}), PATIENCE)
+
+    assert silences.told == [(run(), True)]
+    assert told.text == {run(): "a\n"}
+
+
+async def test_a_log_that_goes_on_after_all_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_LAG", 0.0)
+    monkeypatch.setattr(logs, "_PROOF", 0.1)
+    server.plays(POD, pod(0))
+    again = streams(line(1, "a") + line(2, "b"), ends="cleanly")
+    server.plays(LOG, again, again, streams(line(2, "b") + line(3, "c")))
+
+    async with connected(server, tmp_path) as cluster:
+        silences = Silences(cluster)
+        cluster.follow_logs(frozenset({run()}), Told())
+        await silences.until(2)
+
+    assert silences.told == [(run(), True), (run(), False)]
+    assert len(server.asked(LOG)) == 3
+
+
+@pytest.mark.parametrize("ends", ["broken", "never"])
+async def test_a_log_that_breaks_off_says_nothing_about_its_container(
+    server: Server, tmp_path: Path, ends: str
+) -> None:
+    server.plays(POD, pod(0, over=True))
+    server.plays(LOG, streams(line(1, "a"), ends=ends), streams(line(2, "b"), ends="cleanly"))
+    told = Told()
+
+    async with connected(server, tmp_path) as cluster:
+        silences = Silences(cluster)
+        cluster.follow_logs(frozenset({run()}), told)
+        await told.until(lambda t: t.text)
+        await cluster.drain(frozenset({run()}), PATIENCE)
+
+    assert silences.told == []

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from tests.builders import k8s
 from tests.builders.k8s import T0, back_off, box, ended, pod, running
 from tests.core.health.judging import Json, judge
-from tiltd.core.health import Clock, observe
+from tiltd.core.health import Clock, heard, observe
 from tiltd.model.health import Memory, Verdict
+from tiltd.model.names import ResourceName
+from tiltd.model.observed import ContainerRun
 
 OWNER = k8s.replica_set(k8s.deployment())
 
@@ -131,6 +133,41 @@ def test_a_restart_starts_the_wait_for_stability_anew() -> None:
     again = pod(box(running(60), restarts=1, last=ended(1, at=59)), made=9)
     memory = look(memory, 61, again)
     assert judge(again, 62, memory=memory).worst.rule == "pod.stabilising"
+
+
+def test_one_whose_log_has_ended_is_not_well_before_its_status_has_followed() -> None:
+    up = pod(box(running(10)), made=9)
+    memory = heard(look(Memory(), 10, up), life(up), T0 + 13)
+    found = judge(up, 20, memory=memory).worst
+    assert (found.verdict, found.rule) == (Verdict.PROGRESSING, "pod.log-ended")
+    assert (found.until, found.observed) == (T0 + 43, "ended 7s of 30s ago")
+    assert judge(up, 20, memory=look(memory, 20, up)).worst.rule == "pod.log-ended"
+    assert judge(up, 43, memory=memory).verdict is Verdict.HEALTHY  # its node ends all logs
+    goes_on = heard(memory, life(up), None)
+    assert judge(up, 20, memory=goes_on).verdict is Verdict.HEALTHY
+
+
+def test_the_end_of_a_log_is_not_the_end_of_the_next_life() -> None:
+    again = pod(box(running(60), restarts=1, last=ended(1, at=59)), made=9)
+    first = pod(box(running(10)), made=9)
+    early = look(heard(look(Memory(), 10, first), life(first), T0 + 59), 61, again)
+    late = heard(look(Memory(), 61, again), life(first), T0 + 62)
+    for memory in (early, late):
+        assert judge(again, 70, memory=memory).verdict is Verdict.HEALTHY
+
+
+def test_the_deadline_is_not_for_one_whose_log_has_ended() -> None:
+    up = pod(box(running(10)), made=9)
+    memory = heard(look(Memory(), 10, up), life(up), T0 + 299)
+    assert judge(up, 301, memory=memory).verdict is Verdict.PROGRESSING
+
+
+def life(of: Json) -> ContainerRun:
+    metadata = of["metadata"]
+    restarts = of["status"]["containerStatuses"][0]["restartCount"]
+    return ContainerRun(
+        ResourceName("web"), "default", metadata["name"], metadata["uid"], "main", restarts
+    )
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))

@@ -100,6 +100,7 @@ class KubeCluster:
         self._batch = watching.Batch()
         self._unreadable: ports.Unreadable = _unheard
         self._tell_blind: ports.Blind = _unseen
+        self._tell_silence: ports.Silence = _unnoticed
         self._blind: frozenset[Scope] = frozenset()
         self._doubtful: frozenset[Scope] = frozenset()
         self._scopes: frozenset[Scope] = frozenset()
@@ -142,7 +143,7 @@ class KubeCluster:
         kinds = Discovery(connection)
         placed = objects.Objects(connection, kinds, context.namespace)
         kept = Inventory(connection, self._label, context.namespace)
-        told = logs.Logs(connection, self._forbidden_log)
+        told = logs.Logs(connection, self._forbidden_log, self._silence)
         link = _Link(connection, kinds, placed, told, kept)
         try:
             info = await _contact(link, merged, spec, context)
@@ -159,6 +160,10 @@ class KubeCluster:
     def tell_blind(self, listener: ports.Blind) -> None:
         """See `ports.Cluster`."""
         self._tell_blind = listener
+
+    def tell_silence(self, listener: ports.Silence) -> None:
+        """See `ports.Cluster`."""
+        self._tell_silence = listener
 
     async def look(self, scopes: frozenset[Scope]) -> tuple[FoundObject, ...]:
         """See `ports.Cluster`."""
@@ -337,6 +342,9 @@ class KubeCluster:
     def _forbidden_log(self, namespace: str, words: str) -> None:
         self._unreadable(Scope("", "v1", ports.LOG_KIND, namespace, ours=False), words)
 
+    def _silence(self, run: ContainerRun, silent: bool) -> None:  # noqa: FBT001 - see `ports.Silence`
+        self._tell_silence(run, silent)
+
     async def _stream(self, run: ContainerRun) -> None:
         if self._log:
             await self._connected().logs.follow(run, self._log(run))
@@ -347,6 +355,10 @@ def _unheard(_scope: Scope, _words: str) -> None:
 
 
 def _unseen(_blind: frozenset[Scope]) -> None:
+    """Until somebody listens."""
+
+
+def _unnoticed(_run: ContainerRun, _silent: bool) -> None:  # noqa: FBT001 - see `ports.Silence`
     """Until somebody listens."""
 
 

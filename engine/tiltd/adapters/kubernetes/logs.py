@@ -14,6 +14,11 @@ what the end of a stream means is found out from the pod:
 A kubelet looks once a second whether a container whose log is followed has ended.  Who knows that
 it has, need not wait for that: `hurry` takes the stream for broken off.
 
+A log that has ended cleanly while its life is still told to run tells more than the pod's status:
+a kubelet with much to do sees in no time that a container is over when it reads its log, and says
+so in the status many seconds later.  So that is told (`ports.Silence`), and taken back once the log
+is followed again for longer than the kubelet needs to notice.
+
 A run is known by pod, container and restart.  How far each was told is remembered while the
 connection lasts: a life that was told to its end is not told again when it is wanted as `previous`
 later, and one that stopped being wanted in between goes on where it was.
@@ -21,8 +26,8 @@ later, and one that stopped being wanted in between goes on where it was.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Generator
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -40,6 +45,8 @@ _SHORT = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _LONGEST_WAIT = 1.0
 _LAG, _LOOK = 3.0, 0.25
+_PROOF = 3.0
+"""Seconds that a log has to go on for its life to go on: the kubelet looks once a second."""
 _TRIES = 20
 _FORBIDDEN = 403
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
@@ -76,10 +83,14 @@ class Logs:
 
     Args:
         forbidden: told the namespace and the server's words where logs may not be read.
+        silence: told which lives are told to run though their logs have ended.
     """
 
-    def __init__(self, wire: Wire, forbidden: Callable[[str, str], None]) -> None:
-        self._wire, self._forbidden = wire, forbidden
+    def __init__(
+        self, wire: Wire, forbidden: Callable[[str, str], None], silence: ports.Silence
+    ) -> None:
+        self._wire, self._forbidden, self._silence = wire, forbidden, silence
+        self._silent: set[Key] = set()
         self._lives: dict[Key, Lines | None] = {}
         self._open: dict[Key, asyncio.Timeout] = {}
 
@@ -102,6 +113,8 @@ class Logs:
         while life is not Life.UNKNOWN:
             end, told = await self._once(run, life, lines, log)
             failures = 0 if told else failures + 1
+            if end is _End.CLEAN and life is Life.RUNNING:
+                self._hush(run, silent=True)
             if end is _End.NEVER or (end is _End.CLEAN and life is not Life.RUNNING):
                 break
             if failures > _TRIES and life is Life.PREVIOUS:
@@ -128,10 +141,11 @@ class Logs:
             async with self._interruptible(run, life), self._wire.stream(request) as stream:
                 if stream.status != 200:  # noqa: PLR2004  a log has no other success
                     return self._refused(await stream.whole(), run, log), False
-                async for piece in stream.pieces():
-                    if text := lines.feed(piece):
-                        log.write(text)
-                        told = True
+                with self._proving(run):
+                    async for piece in stream.pieces():
+                        if text := lines.feed(piece):
+                            log.write(text)
+                            told = True
         except TimeoutError:
             return _End.HURRIED, told
         except (NoAnswer, ports.PermanentError, ports.TransientError) as error:
@@ -151,6 +165,24 @@ class Logs:
                 yield
             finally:
                 self._open.pop(key(run), None)
+
+    @contextmanager
+    def _proving(self, run: ContainerRun) -> Generator[None]:
+        """While its log is open: if that lasts, a life that seemed to be over is not."""
+        if key(run) not in self._silent:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_PROOF, lambda: self._hush(run, silent=False))
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _hush(self, run: ContainerRun, *, silent: bool) -> None:
+        if silent != (key(run) in self._silent):
+            self._silent ^= {key(run)}
+            self._silence(run, silent)
 
     def _refused(self, reply: Reply, run: ContainerRun, log: ports.Log) -> _End:
         words = str(reply.json().get("message") or f"HTTP {reply.status}")

@@ -28,7 +28,7 @@ depends on the moment of the look (`memory`).
 """
 
 from tiltd.core.health.clock import Clock
-from tiltd.core.health.memory import observe
+from tiltd.core.health.memory import heard, observe
 from tiltd.core.health.resource import absent, assess_object, assess_resource, unselected
 from tiltd.core.health.scope import Context, Objects, Reference, Scope
 from tiltd.core.health.verdict import assessment
@@ -43,6 +43,7 @@ __all__ = [
     "assess_object",
     "assess_resource",
     "assessment",
+    "heard",
     "observe",
     "unselected",
 ]

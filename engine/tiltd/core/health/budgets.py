@@ -42,10 +42,12 @@ def tolerated(finding: Finding, scope: Scope, since: float) -> Finding:
 def by_deadline(finding: Finding, scope: Scope) -> Finding:
     """The readiness deadline: whatever still has to get better has had its time.
 
-    A wait for stability is no lack of readiness and isn't cut short.
+    A wait for stability, or for the end of one whose log has ended, is no lack of readiness and
+    isn't cut short.
     """
     applied, limit = scope.context.applied_at, scope.limits.readiness
-    if finding.verdict.settled or finding.rule == "pod.stabilising" or None in (applied, limit):
+    exempt = finding.verdict.settled or finding.rule in {"pod.stabilising", "pod.log-ended"}
+    if exempt or None in (applied, limit):
         return finding
     deadline = (applied or 0.0) + (limit or 0.0)
     if scope.now < deadline:

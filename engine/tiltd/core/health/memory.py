@@ -1,6 +1,6 @@
 """What was seen of containers, so that nothing that happened between or before is lost or invented.
 
-A pod's status is a snapshot.  Three questions need more than that:
+A pod's status is a snapshot.  Four questions need more than that:
 
 - How many restarts belong to this run?  The kubelet counts since the pod was made, so a pod older
   than the run starts at a baseline; `restartCount` only grows, hence a crash between two looks
@@ -10,6 +10,7 @@ A pod's status is a snapshot.  Three questions need more than that:
   the heir has crashed too: replacing a pod may have been the cure.
 - Since when has a container been waiting for the same reason, or been running?  The API doesn't
   say the first, and says the second cut to the second.
+- Has its log ended?  Then it is over, and its status will say so (`stability`).
 
 `Memory` is a value; `observe` folds the pods of one look into a new one.
 """
@@ -23,6 +24,7 @@ from tiltd.core.health.clock import RESOLUTION, Clock
 from tiltd.core.health.containers import Container
 from tiltd.core.health.fields import Obj
 from tiltd.model.health import Memory, Track
+from tiltd.model.observed import ContainerRun
 
 # How long the kubelet waits before a restart, and how many crashes in a row have led to that
 # (MaxContainerBackOff; KEP-4603 has the second row).
@@ -81,6 +83,15 @@ def track(memory: Memory, container: Container, clock: Clock, *, began_at: float
     return _next(known, container, clock)
 
 
+def heard(memory: Memory, run: ContainerRun, at: float | None) -> Memory:
+    """Remember that the log of one life ended at that time (host time), or goes on (`None`)."""
+    place = run.uid, run.container
+    known = memory.tracks.get(place)
+    if known is None or not known.running or known.restarts != run.restart:
+        return memory  # its end is known already
+    return replace(memory, tracks={**memory.tracks, place: replace(known, silent_since=at)})
+
+
 def _gone(pod: Obj) -> bool:
     over = fields.text(pod, "status", "phase") in {"Failed", "Succeeded"}
     return over or fields.has(pod, "metadata", "deletionTimestamp")
@@ -124,6 +135,7 @@ def _next(track: Track, container: Container, clock: Clock) -> Track:
         waiting_since=waiting_since,
         running=running,
         running_since=running_since,
+        silent_since=track.silent_since if same_run else None,
     )
 
 

@@ -3,6 +3,11 @@
 Every main container must have been running for `stable_for` (or the owner's `minReadySeconds`).
 `startedAt` is cut to the second, so the container may be up to a second younger than it says; the
 first look that saw this instance running bounds that from above, if there was one.
+
+One whose log has ended is over, as its node knows that ends the log; only the pod's status does not
+say so yet.  A kubelet with much to do has been seen to take more than 5 s for that.  So the status
+has the grace to follow.  If it has not by then it is believed: there are nodes that end each log
+that one tries to follow (virtual ones).
 """
 
 from dataclasses import replace
@@ -14,6 +19,7 @@ from tiltd.core.health.containers import Container, Role
 from tiltd.model.health import Finding, Verdict
 
 RULE = "pod.stabilising"
+SILENT = "pod.log-ended"
 
 
 def judge(case: Case) -> Finding | None:
@@ -21,6 +27,8 @@ def judge(case: Case) -> Finding | None:
     running = [c for c in case.containers if c.role is Role.MAIN and c.running]
     if not running:
         return None
+    if silent := next(filter(None, (_silent(c, case) for c in running)), None):
+        return silent
     started, youngest = max(((_started(c, case), c) for c in running), key=lambda pair: pair[0])
     stable = started + case.settle
     if case.scope.now >= stable:
@@ -34,6 +42,23 @@ def judge(case: Case) -> Finding | None:
     )
     return replace(
         finding, observed=f"up {up:.0f}s of {case.settle:g}s", since=started, until=stable
+    )
+
+
+def _silent(container: Container, case: Case) -> Finding | None:
+    """The wait for the status of one whose log has ended."""
+    since, limit = case.track(container).silent_since, case.scope.limits.grace
+    if since is None or case.scope.now >= since + limit:
+        return None
+    return Finding(
+        Verdict.PROGRESSING,
+        SILENT,
+        case.of(container),
+        message=f"The log of {container.title} of pod {case.name} has ended, so it has probably "
+        "exited; waiting for the pod's status to say so",
+        observed=f"ended {max(0.0, case.scope.now - since):.0f}s of {limit:g}s ago",
+        since=since,
+        until=since + limit,
     )
 
 
