@@ -48,7 +48,7 @@ def lonely(*conditions: Json, **more: Any) -> Json:
         pytest.param(
             pod(box(ended(1)), policy="Never"),
             Verdict.FAILED,
-            "pod.crash-loop",
+            "pod.failed",
             id="the same, before the kubelet has set the phase",
         ),
         pytest.param(

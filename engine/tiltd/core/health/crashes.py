@@ -31,7 +31,8 @@ def judge(container: Container, case: Case) -> Finding | None:
     stale = container.down and case.scope.stale(finished)
     finding = Finding(
         _verdict(container, case, over=track.due > limit and not stale),
-        "pod.crash-loop",
+        # Whether the pod's phase says so already is a matter of moments: the rule is the same.
+        "pod.failed" if _final(container) else "pod.crash-loop",
         case.of(container),
         reason=_reason(container),
         message=_sentence(container, case),
