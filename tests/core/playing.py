@@ -15,7 +15,7 @@ from tiltd.core.reconcile import reconcile
 from tiltd.core.reduce import reduce
 from tiltd.core.wake import everyone
 from tiltd.model import actions, events
-from tiltd.model.decisions import Act, Record
+from tiltd.model.decisions import Act, Decision, Record
 from tiltd.model.desired import JSON, Image, Manifest, Project, Resource
 from tiltd.model.names import NodeName, SessionId
 from tiltd.model.observed import ClusterInfo, KubeContext, ServeStatus, Uid
@@ -102,7 +102,7 @@ class Player:
     def move(self) -> events.Event:
         """The next event."""
         self.now += self.random.choice((0.0, 0.1, 1.0, 7.0))
-        due = [(n, reconcile(n, self.state, self.now)) for n in sorted(everyone(self.state))]
+        due = self._due()
         records = [d.event for _, d in due if isinstance(d, Record)]
         acts = [(n, d.action) for n, d in due if isinstance(d, Act) and n not in self.running]
         choice = self.random.random()
@@ -113,6 +113,13 @@ class Player:
         if self.running and choice < 0.85:
             return self._end()
         return self._outside()
+
+    def said(self) -> list[events.Event]:
+        """What nodes find out at this moment, those of a kind together."""
+        return [d.event for _, d in self._due() if isinstance(d, Record)]
+
+    def _due(self) -> list[tuple[NodeName, Decision]]:
+        return [(n, reconcile(n, self.state, self.now)) for n in sorted(everyone(self.state))]
 
     def play(self, event: events.Event) -> tuple[State, State]:
         """Fold it in; the states before and after."""

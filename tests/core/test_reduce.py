@@ -1,7 +1,10 @@
-"""Facts folded in, one at a time; what they make obsolete goes in the same step."""
+"""Facts folded in; what they make obsolete goes in the same step."""
 
+from dataclasses import replace
+from itertools import groupby
 from random import Random
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +67,25 @@ def test_every_event_counts_and_names_of_the_state_are_those_of_the_project(seed
         assert {uid for uids in new.live.by_resource.values() for uid in uids} <= (
             new.live.objects.keys()
         )
+
+
+@pytest.mark.parametrize("mode", [Mode.UP, Mode.CI])
+@settings(deadline=None, max_examples=40, phases=[Phase.explicit, Phase.generate])
+@given(seed=st.integers(0, 2**32))
+def test_what_nodes_say_at_one_moment_is_the_same_together_and_one_by_one(
+    mode: Mode, seed: int
+) -> None:
+    player = Player(Random(seed), mode)  # noqa: S311 - a game, no secret
+    player.play(player.begin())
+    for _ in range(60):
+        said = player.said()
+        for _, alike in groupby(said, type):
+            facts = list(alike)
+            together = reduce(player.state, *facts)
+            apart = state.after(player.state, *facts)
+            assert together.revision == player.state.revision + 1
+            assert replace(together, revision=0) == replace(apart, revision=0)
+        player.play(player.move())
 
 
 def test_failures_in_a_row_are_counted_while_the_same_is_wanted() -> None:

@@ -1,15 +1,23 @@
 """One writer, any number of readers at their own pace."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.builders import project as build
 from tests.builders import state as states
 from tests.builders.k8s import T0
-from tiltd.model.events import AttemptStarted, FilesChanged, SessionEnded
-from tiltd.model.names import SESSION, TILTFILE, NodeName
-from tiltd.model.state import Outcome, State
+from tiltd.model.events import (
+    AttemptEnded,
+    AttemptStarted,
+    FilesChanged,
+    HealthJudged,
+    SessionEnded,
+)
+from tiltd.model.health import Assessment, Finding, ObjectRef, Verdict
+from tiltd.model.names import SESSION, TILTFILE, NodeName, ResourceName, resource_node
+from tiltd.model.state import AttemptOutcome, Outcome, State
 from tiltd.runtime.store import Store
 
 STARTED = AttemptStarted(TILTFILE, "load", "load 1", T0)
@@ -23,6 +31,40 @@ async def test_a_listener_is_told_before_and_after_and_whom_it_concerns() -> Non
     store.dispatch(STARTED)
     assert told == [(before, store.state, frozenset({SESSION, TILTFILE}))]
     assert store.state.revision == before.revision + 1
+
+
+async def test_events_that_come_together_are_told_once() -> None:
+    store = Store(states.loaded(build.project(build.local("a", "true"))))
+    told: list[frozenset[NodeName]] = []
+    store.listen(lambda _old, _new, nodes: told.append(nodes))
+    before = store.state
+    ended = AttemptEnded(TILTFILE, AttemptOutcome.SUCCEEDED, T0)
+    store.dispatch(STARTED, ended)
+    assert told == [frozenset({SESSION, TILTFILE})]
+    assert store.state.revision == before.revision + 1
+    assert store.state.progress[TILTFILE].last is not None
+
+
+async def test_a_node_is_not_woken_by_its_own_word_but_by_that_of_another() -> None:
+    then = replace(build.local("b", "true"), resource_deps=(ResourceName("a"),))
+    store = Store(states.loaded(build.project(build.local("a", "true"), then)))
+    told: list[frozenset[NodeName]] = []
+    store.listen(lambda _old, _new, nodes: told.append(nodes))
+    nodes = [resource_node(ResourceName(name)) for name in "ab"]
+    words = {node: _healthy(node) for node in nodes}
+    store.record(words)
+    assert nodes[0] not in told[0], "nobody else has said anything about it"
+    assert store.state.resources.keys() == {"a", "b"}
+    assert all(r.judged for r in store.state.resources.values())
+    assert all(store.concerned[node] == store.state.revision for node in nodes)
+    store.record({SESSION: words[nodes[0]]})
+    assert nodes[0] in told[1]
+
+
+def _healthy(node: NodeName) -> HealthJudged:
+    name = ResourceName(node.partition("/")[2])
+    finding = Finding(Verdict.HEALTHY, "x", (ObjectRef("Resource", "", name),), message="is well")
+    return HealthJudged(name, Assessment((finding,)), T0)
 
 
 async def test_it_is_known_when_a_node_was_last_concerned() -> None:

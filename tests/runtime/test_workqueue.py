@@ -32,12 +32,10 @@ async def test_a_name_that_was_taken_may_come_again(queue: WorkQueue) -> None:
     assert await queue.get() == A
 
 
-async def test_what_is_dropped_does_not_come(queue: WorkQueue) -> None:
-    for name in (A, B):
+async def test_who_does_not_wait_gets_what_is_there(queue: WorkQueue) -> None:
+    for name in (B, A):
         queue.add(name)
-    queue.drop(A)
-    queue.drop(C)
-    assert await queue.get() == B
+    assert [queue.take() for _ in range(3)] == [B, A, None]
 
 
 async def test_who_waits_is_woken(queue: WorkQueue) -> None:
@@ -63,10 +61,11 @@ async def test_a_promise_is_kept_at_its_time_and_the_earliest_of_a_name_counts(
     assert now() == began + 60
 
 
-async def test_dropping_does_not_break_a_promise(queue: WorkQueue) -> None:
+async def test_a_name_that_comes_earlier_comes_as_promised_too(queue: WorkQueue) -> None:
     began = now()
     queue.add_at(A, began + 5)
-    queue.drop(A)
+    queue.add(A)
+    assert queue.take() == A
     assert await queue.get() == A
     assert now() == began + 5
 

@@ -44,7 +44,7 @@ def untouched(sent: JSON, live: JSON) -> bool:
     unaccounted: JSON = {
         name: value
         for name, value in fields.items()
-        if isinstance(value, Mapping) and not _anywhere(f"f:{name}", held, others)
+        if isinstance(value, podspec.MAPPINGS) and not _anywhere(f"f:{name}", held, others)
     }
     if unaccounted and any(normalise.pair(live, unaccounted)):
         return False
@@ -74,11 +74,11 @@ def _anywhere(step: str, held: JSON, others: Sequence[JSON]) -> bool:
 
 
 def _holds_map(held: JSON, fields: JSON, others: Sequence[JSON]) -> bool:
-    return all(
-        _holds(held.get(f"f:{name}"), value, _below(others, f"f:{name}"))
-        for name, value in fields.items()
-        if value is not None
-    )
+    for name, value in fields.items():  # not `all`: a generator for each map takes half the time
+        step = f"f:{name}"
+        if value is not None and not _holds(held.get(step), value, _below(others, step)):
+            return False
+    return True
 
 
 def _below(others: Sequence[JSON], step: str) -> Sequence[JSON]:
@@ -88,12 +88,12 @@ def _below(others: Sequence[JSON], step: str) -> Sequence[JSON]:
 
 
 def _holds(held: object, value: object, others: Sequence[JSON]) -> bool:
-    if not isinstance(held, Mapping):
+    if not isinstance(held, podspec.MAPPINGS):
         return value == [] and all(set(tree) > {"."} for tree in others)
     tree = cast("JSON", held)
     if not tree:
         return True  # a scalar, or a map or list that is held as a whole
-    if isinstance(value, Mapping):
+    if isinstance(value, podspec.MAPPINGS):
         return _holds_map(tree, cast("JSON", value), others)
     if isinstance(value, list):
         return _holds_list(tree, cast("list[object]", value), others)

@@ -38,8 +38,10 @@ def object_id(body: JSON) -> ObjectId:
 
 def trimmed(body: JSON) -> JSON:
     """The object without its bookkeeping, which is often the larger half of it."""
-    metadata = {k: v for k, v in podspec.section(body, "metadata").items() if k != "managedFields"}
-    return {**body, "metadata": metadata}
+    whole = podspec.section(body, "metadata")
+    if "managedFields" not in whole:
+        return body
+    return {**body, "metadata": {k: v for k, v in whole.items() if k != "managedFields"}}
 
 
 def find(known: Mapping[ObjectId, object], body: JSON, namespace: str) -> ObjectId | None:

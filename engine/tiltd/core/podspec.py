@@ -9,21 +9,21 @@ from typing import Any, cast
 
 from tiltd.model.desired import JSON
 
-_MAPPINGS = (dict, Mapping)  # a dict is recognised sooner by its type than by what it can do
+MAPPINGS = (dict, Mapping)  # a dict is recognised sooner by its type than by what it can do
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def section(obj: JSON, key: str) -> JSON:
     """The mapping at `key`; an empty one if there is none."""
     value = obj.get(key)
-    return cast("JSON", value) if isinstance(value, _MAPPINGS) else {}
+    return cast("JSON", value) if isinstance(value, MAPPINGS) else {}
 
 
 def rows(value: object) -> Iterator[JSON]:
     """The mappings in a list; nothing for anything else."""
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            if isinstance(item, _MAPPINGS):
+            if isinstance(item, MAPPINGS):
                 yield cast("JSON", item)
 
 
@@ -35,7 +35,7 @@ def templates(body: JSON) -> Iterator[JSON]:
     for value in body.values():
         if isinstance(value, str):
             continue  # as most values are
-        if isinstance(value, _MAPPINGS):
+        if isinstance(value, MAPPINGS):
             yield from templates(cast("JSON", value))
         else:
             for row in rows(value):

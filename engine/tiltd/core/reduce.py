@@ -5,8 +5,9 @@ the same step: a verdict that does not know the newest look at the cluster is ma
 failure of work that is no longer wanted is forgotten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import assert_never
 
 from tiltd.core import (
@@ -40,9 +41,23 @@ from tiltd.model.observed import ContainerRun, Live, Uid
 from tiltd.model.state import Attempt, AttemptOutcome, Deployed, Progress, ResourceState, State
 
 
-def reduce(old: State, event: events.Event) -> State:
-    """The state after `event`."""
-    return replace(_reduce(old, event), revision=old.revision + 1)
+def reduce(old: State, *found: events.Event) -> State:
+    """The state after these events, in their order.
+
+    Those that come by the hundred are folded in together: a copy of each mapping for each of a
+    thousand objects would take longer than all else.
+    """
+    s = old
+    for _, alike in groupby(found, type):
+        together = tuple(alike)
+        if applied := [e for e in together if isinstance(e, events.ObjectApplied)]:
+            s = _applied(s, applied)
+        elif judged := [e for e in together if isinstance(e, events.HealthJudged)]:
+            s = _judged(s, judged)
+        else:
+            for event in together:
+                s = _reduce(s, event)
+    return replace(s, revision=old.revision + 1)
 
 
 def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR0912 - a table of events
@@ -79,7 +94,7 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
                 s = live_changes.forgiven(_with_image(s, image, stopped=reason), image)
             return s
         case events.ObjectApplied():
-            return _applied(s, event)
+            return _applied(s, (event,))
         case events.ObjectRemoved(id=name):
             return replace(s, removed=s.removed | {name})
         case events.SightChanged(blind=blind):
@@ -114,7 +129,7 @@ def _reduce(s: State, event: events.Event) -> State:  # noqa: C901, PLR0911, PLR
         case events.FilesChanged(paths=paths):
             return _files_changed(s, paths)
         case events.HealthJudged():
-            return _judged(s, event)
+            return _judged(s, (event,))
         case events.Triggered(resource=name):
             return _triggered(s, name)
         case _:
@@ -267,30 +282,48 @@ def _activate(s: State) -> State:
     return replace(s, active=active, wanted=wanted)
 
 
-def _applied(s: State, event: events.ObjectApplied) -> State:
+def _applied(s: State, found: Sequence[events.ObjectApplied]) -> State:
     """One that a reload dropped while it was applied is nobody's any more."""
-    if event.id not in s.graph.manifests:
+    found = [event for event in found if event.id in s.graph.manifests]
+    if not found:
         return s
+    applied, owners = dict(s.applied), dict[Uid, ResourceName]()
+    for event in found:
+        known = _as_applied(applied.get(event.id), event)
+        applied[event.id] = known
+        owner = s.graph.resource_of.get(event.id)
+        if owner is not None:
+            owners[known.uid] = owner
+    # What was found before the session is old now, whoever looks at it next.
+    left = s.found
+    if not applied.keys().isdisjoint(left):
+        named = {event.id for event in found}
+        left = {name: body for name, body in left.items() if name not in named}
+    s = replace(s, applied=applied, found=left)
+    seen = tuple(applied[event.id].body for event in found)
+    return _begun(_adopt(s, seen, (), found[-1].at, owners), found)
+
+
+def _as_applied(before: state.Applied | None, event: events.ObjectApplied) -> state.Applied:
     uid = live.uid(event.body)
-    before = s.applied.get(event.id)
     again = before is not None and before.key == event.key and before.uid == uid and event.changed
     healed = before.healed + 1 if before is not None and again else 0
-    body = live.trimmed(event.body)
-    applied = state.Applied(event.key, uid, event.at, event.changed, body, healed)
-    # What was found before the session is old now, whoever looks at it next.
-    found = s.found
-    if event.id in found:
-        found = dict(found)
-        del found[event.id]
-    s = replace(s, applied={**s.applied, event.id: applied}, found=found)
-    name = s.graph.resource_of.get(event.id)
-    s = _adopt(s, (event.body,), (), event.at, {} if name is None else {uid: name})
-    if name is None or name not in s.resources:
-        return s
-    known = s.resources[name]
-    started = event.at if known.started_at is None else known.started_at
-    changed = event.at if event.changed else known.changed_at
-    return _with(s, name, started_at=started, changed_at=changed, judged=False)
+    return state.Applied(event.key, uid, event.at, event.changed, live.trimmed(event.body), healed)
+
+
+def _begun(s: State, found: Sequence[events.ObjectApplied]) -> State:
+    """The resources whose objects these are have begun."""
+    resources = dict(s.resources)
+    for event in found:
+        name = s.graph.resource_of.get(event.id)
+        if name is None or name not in resources:
+            continue
+        known = resources[name]
+        started = event.at if known.started_at is None else known.started_at
+        changed = event.at if event.changed else known.changed_at
+        if known.judged or (started, changed) != (known.started_at, known.changed_at):
+            resources[name] = replace(known, started_at=started, changed_at=changed, judged=False)
+    return replace(s, resources=resources)
 
 
 def _deployed(s: State, event: events.ResourceDeployed) -> State:
@@ -376,23 +409,25 @@ def _adopt(
     return replace(s, resources={**s.resources, **changed}) if changed else s
 
 
-def _judged(s: State, event: events.HealthJudged) -> State:
+def _judged(s: State, found: Sequence[events.HealthJudged]) -> State:
     """A session that goes on after a failure must not forget it: others would have ended."""
-    name, health = event.resource, event.health
-    known = s.resources[name]
+    resources = dict(s.resources)
     keeps = s.session is not None and s.session.spec.keep_going
-    failed = keeps and known.blamed is None and health.verdict is Verdict.FAILED
-    # Who waits for it may want to reach it through a port of this machine.
-    once = known.ready_once or (judge.ready(health) and not forwards.pending(name, s))
-    return _with(
-        s,
-        name,
-        health=health,
-        judged=True,
-        blamed=health if failed else known.blamed,
-        ready_once=once,
-        ready_at=event.at if once and known.ready_at is None else known.ready_at,
-    )
+    for event in found:
+        name, health = event.resource, event.health
+        known = resources[name]
+        failed = keeps and known.blamed is None and health.verdict is Verdict.FAILED
+        # Who waits for it may want to reach it through a port of this machine.
+        once = known.ready_once or (judge.ready(health) and not forwards.pending(name, s))
+        resources[name] = replace(
+            known,
+            health=health,
+            judged=True,
+            blamed=health if failed else known.blamed,
+            ready_once=once,
+            ready_at=event.at if once and known.ready_at is None else known.ready_at,
+        )
+    return replace(s, resources=resources)
 
 
 def _cluster_changed(s: State, event: events.ClusterChanged) -> State:

@@ -6,8 +6,7 @@ Every node of the graph has one `NodeName`, a string that a person can read and 
 prefix is the node's kind, so a name alone says which reconciler it has.
 """
 
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 NodeName = NewType("NodeName", str)
 ResourceName = NewType("ResourceName", str)
@@ -21,12 +20,12 @@ SESSION = NodeName("session")
 STOCK = NodeName("stock")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectId:
+class ObjectId(NamedTuple):
     """A Kubernetes object without its version: versions of one object are one object.
 
     `namespace` is empty for a cluster-scoped object, and for one whose manifest names none (the
-    default namespace is then known once the cluster is).
+    default namespace is then known once the cluster is).  A tuple, because nothing else is looked
+    up as often.
     """
 
     group: str

@@ -1,10 +1,10 @@
 """What a project has in its cluster, by the account that it keeps there."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """An object; `namespace` as its manifest gives it, empty for the default one or none."""
 
     group: str

@@ -8,7 +8,7 @@ bound waits for a place and is then asked again, because by that time it may nee
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, Protocol, assert_never
 
@@ -113,6 +113,7 @@ class Controller:
         self._store, self._worker, self._clock = store, worker, clock
         self._bounds = dict(bounds)
         self._queue = WorkQueue()
+        self._said: dict[NodeName, Event] = {}
         self._running: dict[NodeName, _Running] = {}
         self._waiting: dict[Work, dict[NodeName, None]] = {kind: {} for kind in Work}
         self._waits_for: dict[NodeName, Work] = {}
@@ -128,8 +129,7 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    for _ in range(_BATCH):
-                        self._step(await self._queue.get(), group)
+                    self._round(await self._queue.get(), group)
                     await asyncio.sleep(0)
         finally:
             self._queue.close()
@@ -157,9 +157,38 @@ class Controller:
         if new.project is not old.project and new.project is not None:
             for kind in (Work.BUILD, Work.COMMAND):
                 self._bound(kind, new.project.settings.max_parallel_updates)
-        # What asks the cluster comes first: the others are looked at while that answers.
-        for name in (*(nodes & _FIRST), *(nodes - _FIRST)):
+        if new.session is None or new.session.ended is not None:
+            # Nothing is done any more, so that only who does something is concerned.
+            nodes &= self._running.keys() | self._waits_for.keys()
+        # What asks the cluster comes first: the others are looked at while that answers.  Sorted,
+        # what is alike comes together: see `_round`.
+        for name in (*(nodes & _FIRST), *sorted(nodes - _FIRST)):
             self._queue.add(name)
+
+    def _round(self, first: NodeName, group: asyncio.TaskGroup) -> None:
+        """Decide for some that wait, and record together what nodes of one kind say.
+
+        None of those decides by what another one of them says, and before anything else is decided
+        or begun it is recorded.
+        """
+        for name in self._some(first):
+            if self._said and _kind(name) != _kind(next(iter(self._said))):
+                self._record()
+            self._step(name, group)
+        self._record()
+
+    def _some(self, first: NodeName) -> Iterator[NodeName]:
+        yield first
+        for _ in range(_BATCH - 1):
+            name = self._queue.take()
+            if name is None:
+                return
+            yield name
+
+    def _record(self) -> None:
+        if self._said:
+            said, self._said = self._said, {}
+            self._store.record(said)
 
     def _step(self, name: NodeName, group: asyncio.TaskGroup) -> None:
         offered = self._offered.pop(name, None)
@@ -178,11 +207,13 @@ class Controller:
             return
         match decision:
             case Record(event=event, until=until):
-                self._store.dispatch(event)
-                self._queue.drop(name)  # to weigh what it has just said would be for nothing
+                self._said[name] = event
                 self._look_again(name, until)
             case Hold(until=until) | Done(until=until):
                 self._look_again(name, until)
+            case Act() if self._said:
+                self._record()
+                self._decide(name, group)
             case Act(action=action):
                 self._start(name, action, group)
             case _:
@@ -250,12 +281,14 @@ class Controller:
         finally:
             self._finish(name)
             now = self._clock.now()
-            for fact in facts:
-                self._store.dispatch(fact)
             ended = AttemptEnded(name, outcome, now, problem, transient, stopwatch.end())
-            self._store.dispatch(ended)
+            self._store.dispatch(*facts, ended)
 
     def _finish(self, name: NodeName) -> None:
         self._offer(self._running.pop(name).kind)
         if not self._running:
             self._idle.set()
+
+
+def _kind(name: NodeName) -> str:
+    return name.partition("/")[0]

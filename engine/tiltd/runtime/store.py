@@ -6,7 +6,7 @@ become another is kept, so that a reader who comes back later is told only what 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from tiltd.core.reduce import reduce
@@ -29,21 +29,31 @@ class Store:
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener(old, new, nodes)` after each event, on the loop."""
+        """Call `listener(old, new, nodes)` after each change, on the loop; `nodes`: to look at."""
         self._listeners.append(listener)
 
-    def dispatch(self, event: Event) -> None:
-        """Fold `event` into the state and tell everyone."""
-        old, new = self.state, reduce(self.state, event)
+    def dispatch(self, *found: Event) -> None:
+        """Fold events into the state, in their order, and tell everyone once."""
+        self._fold([(event, None) for event in found])
+
+    def record(self, said: Mapping[NodeName, Event]) -> None:
+        """Likewise what nodes say of themselves; none has to weigh again what it has just said."""
+        self._fold([(event, name) for name, event in said.items()])
+
+    def _fold(self, found: Sequence[tuple[Event, NodeName | None]]) -> None:
+        old, new = self.state, reduce(self.state, *(event for event, _ in found))
         self.state = new
         if new.graph is not old.graph:
             self.project_revision = new.revision
-        nodes = wake(old, new, event)
-        # With a session's end nobody has anything to do any more, but is what he was before.
-        told = {SESSION} if isinstance(event, SessionEnded) else nodes
-        self.concerned.update(dict.fromkeys(told, new.revision))
+        woken: set[NodeName] = set()
+        for event, speaker in found:
+            nodes = wake(old, new, event)
+            # With a session's end nobody has anything to do any more, but is what he was before.
+            told = {SESSION} if isinstance(event, SessionEnded) else nodes
+            self.concerned.update(dict.fromkeys(told, new.revision))
+            woken |= nodes if speaker is None else nodes - {speaker}
         for listener in self._listeners:
-            listener(old, new, nodes)
+            listener(old, new, frozenset(woken))
         self._tell()
 
     def close(self) -> None:

@@ -29,9 +29,9 @@ class WorkQueue:
             timer.cancel()
         self._timers[name] = asyncio.get_running_loop().call_at(when, self._due, name)
 
-    def drop(self, name: NodeName) -> None:
-        """Take `name` out, if it is there; what was promised for later stands."""
-        self._ready.pop(name, None)
+    def take(self) -> NodeName | None:
+        """The next name, if one is there."""
+        return self._ready.popitem(last=False)[0] if self._ready else None
 
     async def get(self) -> NodeName:
         """Wait for the next name."""

@@ -18,13 +18,14 @@ def reconcile(s: State, now: float) -> Decision:
         return Done()
     if s.cluster is None:
         return Hold("waiting-for-cluster", "waiting for the cluster", on=(CLUSTER,))
-    entries = stock.entries(s.graph)
     if s.stock.taken != s.stock.wanted:
-        return holds.unless_failed(STOCK, TakeStock(s.stock.wanted, entries), s, now)
+        read = TakeStock(s.stock.wanted, stock.entries(s.graph))
+        return holds.unless_failed(STOCK, read, s, now)
     if missing := [n for n in s.wanted if not _there(s, n)]:
         shown = ", ".join(sorted(missing)[:3])
         return Hold("waiting-for-object", f"waiting for {shown}, before anything is deleted")
-    return holds.unless_failed(STOCK, TakeStock(s.stock.wanted, entries, prune=True), s, now)
+    prune = TakeStock(s.stock.wanted, stock.entries(s.graph), prune=True)
+    return holds.unless_failed(STOCK, prune, s, now)
 
 
 def _there(s: State, name: NodeName) -> bool:
