@@ -148,3 +148,13 @@ def unreachable(endpoint: Endpoint, error: OSError | str) -> ports.PermanentErro
             "then set DOCKER_HOST=unix:///tmp/engine.sock"
         )
     return ports.PermanentError(Problem(Code.ENGINE_UNREACHABLE, message, hint=hint))
+
+
+def broken(endpoint: Endpoint, error: Exception) -> ports.TransientError:
+    """The sentence for a connection that was there, and is no more."""
+    return ports.TransientError(
+        Problem(
+            Code.ENGINE_UNREACHABLE,
+            f"the connection to the Docker Engine at {endpoint.url} broke: {error}",
+        )
+    )

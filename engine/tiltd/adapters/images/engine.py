@@ -1,6 +1,7 @@
-"""The Docker Engine, on the event loop: short questions in a pool, long requests in a thread.
+"""The Docker Engine, on the event loop.
 
-The SDK is imported by the first call that needs it, in that call's thread.
+What every image asks goes over its socket (`wire`).  All else is the SDK's: short questions in a
+pool, long requests in a thread; it is imported by the first call that needs it, in that thread.
 """
 
 import asyncio
@@ -10,11 +11,11 @@ import os
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from tiltd.adapters.images import endpoint as endpoints
-from tiltd.adapters.images import events, stoppable, web
+from tiltd.adapters.images import events, stoppable, web, wire
 from tiltd.runtime import imports, threads
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from tiltd.adapters.images import sdk
 
 _STOP_SECONDS = 0.9
-_OK, _NOT_FOUND = 200, 404
-_ELSEWHERE: Mapping[str, Any] = {}
-"""In the place of an answer: only the SDK speaks to this engine."""
+_SILENT_PUSH_SECONDS = 300
 
 
 class Engine:
@@ -38,6 +37,7 @@ class Engine:
 
     def __init__(self, endpoint: endpoints.Endpoint, pool: threads.Pool) -> None:
         self.endpoint = endpoint
+        self.wire = wire.Wire(endpoint)
         self._pool = pool
         self._lock = threading.Lock()
         self._sdk: sdk.Engine | None = None
@@ -50,38 +50,28 @@ class Engine:
             PermanentError: there is no engine.
             TransientError: the connection broke.
         """
+        with suppress(web.WebError):  # the SDK says what is wrong
+            return await self.glance(ref)
         return await self._pool.run(lambda: self._engine().image(ref))
 
     async def glance(self, ref: str) -> events.EngineImage | None:
-        """As `image`; without the SDK, whose import takes longer, where that needs no TLS or ssh.
+        """As `image`, but a broken connection is not looked into.
 
         Raises:
             WebError: there is no answer.
             EngineError, PermanentError, TransientError: as `image`.
         """
-        found = await self._ask(f"/images/{urllib.parse.quote(ref, safe='/:@')}/json")
-        if found is _ELSEWHERE:
-            return await self.image(ref)
+        if not self.wire.usable:
+            return await self._pool.run(lambda: self._engine().image(ref))
+        found = await self.wire.get(f"/images/{_quoted(ref)}/json")
         return None if found is None else events.image(found)
 
     async def platform(self) -> str:
         """What the engine runs on, as `linux/amd64`. Raises as `glance`."""
-        found = await self._ask("/version")
-        if found is _ELSEWHERE:
+        if not self.wire.usable:
             return await self._pool.run(lambda: self._engine().platform())
+        found = await self.wire.get("/version")
         return "" if found is None else events.platform(found)
-
-    async def _ask(self, path: str) -> Mapping[str, Any] | None:
-        scheme, _, place = self.endpoint.url.partition("://")
-        if scheme not in {"unix", "tcp"} or self.endpoint.tls is not None:
-            return _ELSEWHERE
-        host, socket = ("docker", place) if scheme == "unix" else (place.rstrip("/"), "")
-        reply = await web.request("GET", f"http://{host}{path}", env={}, headers={}, socket=socket)
-        if reply.status == _NOT_FOUND:
-            return None
-        if reply.status != _OK:
-            raise events.EngineError(f"the Docker Engine answered {reply.status}", reply.status)
-        return cast("dict[str, Any]", json.loads(reply.body))
 
     async def tag(self, source: str, target: str) -> None:
         """Give an image one more name. Raises as `image`."""
@@ -94,8 +84,28 @@ class Engine:
     async def push(
         self, ref: str, auth: Mapping[str, str], each: Callable[[events.Event], None]
     ) -> None:
-        """Push `ref`; `each` gets the events, in a thread. Raises as `image`."""
-        await self._run("push", lambda request: self._engine().push(ref, auth, request), each)
+        """Push `ref`; `each` gets the events, perhaps in a thread. Raises as `image`."""
+        if not (self.wire.usable and await self._push(ref, auth, each)):
+            await self._run("push", lambda request: self._engine().push(ref, auth, request), each)
+
+    async def _push(
+        self, ref: str, auth: Mapping[str, str], each: Callable[[events.Event], None]
+    ) -> bool:
+        """Push over the socket; whether the engine took the request."""
+        repository, _, tag = ref.rpartition(":")
+        path, begun = f"/images/{_quoted(repository)}/push", False
+        headers = {"X-Registry-Auth": _encoded(auth)}
+        pushing = self.wire.post(path, {"tag": tag}, headers, silent=_SILENT_PUSH_SECONDS)
+        try:
+            async with aclosing(pushing) as news:
+                async for event in news:
+                    begun = True
+                    each(event)
+        except web.WebError as error:
+            if begun:
+                raise endpoints.broken(self.endpoint, error) from error
+            return False
+        return True
 
     async def build(
         self,
@@ -112,7 +122,7 @@ class Engine:
             registries: auth config by registry, for base images.
             each: gets the events, in a thread.
         """
-        header = base64.urlsafe_b64encode(json.dumps(registries).encode()).decode()
+        header = _encoded(registries)
 
         def sign(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
             request.headers["X-Registry-Config"] = header
@@ -168,3 +178,12 @@ class Engine:
                 async with asyncio.timeout(_STOP_SECONDS):
                     await ended.wait()
             raise
+
+
+def _quoted(ref: str) -> str:
+    return urllib.parse.quote(ref, safe="/:@")
+
+
+def _encoded(auth: Mapping[str, Any]) -> str:
+    """As the Engine takes credentials in a header."""
+    return base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()

@@ -17,10 +17,8 @@ import requests
 import urllib3
 from docker import errors, tls
 
-from tiltd import ports
 from tiltd.adapters.images import endpoint as endpoints
 from tiltd.adapters.images import events, stoppable
-from tiltd.model.problems import Code, Problem
 
 _SECONDS = 30
 _SILENT_PUSH_SECONDS = 300
@@ -156,13 +154,7 @@ class Engine:
             return endpoints.unreachable(self._endpoint, str(error))
         if isinstance(cause, ConnectionRefusedError | PermissionError | FileNotFoundError):
             return endpoints.unreachable(self._endpoint, cause)
-        return ports.TransientError(
-            Problem(
-                Code.ENGINE_UNREACHABLE,
-                f"the connection to the Docker Engine at {self._endpoint.url} broke: "
-                f"{cause or error}",
-            )
-        )
+        return endpoints.broken(self._endpoint, cause or error)
 
 
 def _tls(settings: endpoints.Tls | None) -> tls.TLSConfig | bool:

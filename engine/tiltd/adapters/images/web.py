@@ -1,4 +1,4 @@
-"""One HTTP request on the event loop: all that asking a registry takes.
+"""One HTTP request on the event loop: all that asking a registry takes, or an engine.
 
 A connection a request, no pool: a registry is asked once or twice an image, and a request that
 can be cancelled at any point without a thread is worth more here than a connection saved.
@@ -8,14 +8,16 @@ trusted too) and goes through the proxy that the session's environment names.
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import ipaddress
 import ssl
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 
 _BODY_LIMIT = 8 << 20
+_CONNECT_SECONDS = 5.0
 _HEADER_LIMIT = 1 << 16
 _CERTIFICATES = (Path("/etc/docker/certs.d"),)
 _NO_BODY = frozenset({204, 304})
@@ -40,6 +42,41 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = dataclasses.field(repr=False)
+
+
+class Stream:
+    """An answer that comes bit by bit, for as long as it takes."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        reader: asyncio.StreamReader,
+        silent: float | None,
+    ) -> None:
+        self.status = status
+        self._headers, self._reader, self._silent = headers, reader, silent
+
+    async def lines(self) -> AsyncGenerator[bytes]:
+        """The body's lines, as they come.
+
+        Raises:
+            WebError: the connection broke, or was silent for too long.
+        """
+        rest = b""
+        while piece := await self._piece():
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield line
+        if rest:
+            yield rest
+
+    async def _piece(self) -> bytes:
+        with _told("the server"):
+            async with asyncio.timeout(self._silent):
+                if "chunked" in self._headers.get("transfer-encoding", "").lower():
+                    return await _chunk(self._reader)
+                return await self._reader.read(_HEADER_LIMIT)
 
 
 async def request(
@@ -69,17 +106,62 @@ async def request(
         WebError: no connection, no TLS, no HTTP, or no time left.
     """
     parts = urllib.parse.urlsplit(url)
-    try:
+    with _told(parts.netloc, seconds):
         async with asyncio.timeout(seconds):
             return await _exchange(method, parts, env, headers, body, verify=verify, socket=socket)
+
+
+@contextlib.asynccontextmanager
+async def stream(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+    socket: str = "",
+    silent: float | None = None,
+) -> AsyncGenerator[Stream]:
+    """Ask for what may take long; to leave the context, or be cancelled in it, hangs up.
+
+    Args:
+        method: `GET` or `POST`.
+        url: absolute, `http`.
+        headers: as of `request`.
+        body: of a POST.
+        socket: as of `request`.
+        silent: seconds after which a silent server counts as gone; `None`: never.
+
+    Raises:
+        WebError: no connection, or no HTTP.
+    """
+    parts = urllib.parse.urlsplit(url)
+    with _told(parts.netloc, _CONNECT_SECONDS):
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            reader, writer = await _opened(parts, {}, verify=True, socket=socket)
+    try:
+        with _told(parts.netloc, silent):
+            async with asyncio.timeout(silent):
+                await _send(writer, method, parts, headers, body)
+                status, received = await _head(reader)
+        yield Stream(status, received, reader, silent)
+    finally:
+        writer.transport.abort()
+
+
+@contextlib.contextmanager
+def _told(server: str, seconds: float | None = None) -> Generator[None]:
+    """What goes wrong, as a `WebError`."""
+    try:
+        yield
     except TimeoutError as error:
-        raise SilentServerError(f"{parts.netloc} did not answer within {seconds:g} s") from error
+        within = "" if seconds is None else f" within {seconds:g} s"
+        raise SilentServerError(f"{server} did not answer{within}") from error
     except ssl.SSLError as error:
         if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
-            raise PlainServerError(f"{parts.netloc} speaks no TLS") from error
-        raise WebError(f"{parts.netloc}: {error.reason or error}") from error
+            raise PlainServerError(f"{server} speaks no TLS") from error
+        raise WebError(f"{server}: {error.reason or error}") from error
     except (OSError, EOFError, ValueError) as error:
-        raise WebError(f"{parts.netloc}: {error}") from error
+        raise WebError(f"{server}: {error}") from error
 
 
 def is_loopback(host: str) -> bool:
@@ -103,23 +185,38 @@ async def _exchange(
     verify: bool,
     socket: str,
 ) -> Reply:
-    if socket:
-        reader, writer = await asyncio.open_unix_connection(socket, limit=_HEADER_LIMIT)
-    else:
-        reader, writer = await _connect(parts, env, verify=verify)
+    reader, writer = await _opened(parts, env, verify=verify, socket=socket)
     try:
-        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        sent = {"Host": parts.netloc, "User-Agent": "tiltd", "Connection": "close", **headers}
-        if body:
-            sent["Content-Length"] = str(len(body))
-        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-        writer.write(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
-        await writer.drain()
+        await _send(writer, method, parts, headers, body)
         status, received = await _head(reader)
         empty = method == "HEAD" or status in _NO_BODY
         return Reply(status, received, b"" if empty else await _body(reader, received))
     finally:
         writer.transport.abort()
+
+
+async def _opened(
+    parts: urllib.parse.SplitResult, env: Mapping[str, str], *, verify: bool, socket: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if socket:
+        return await asyncio.open_unix_connection(socket, limit=_HEADER_LIMIT)
+    return await _connect(parts, env, verify=verify)
+
+
+async def _send(
+    writer: asyncio.StreamWriter,
+    method: str,
+    parts: urllib.parse.SplitResult,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> None:
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    sent = {"Host": parts.netloc, "User-Agent": "tiltd", "Connection": "close", **headers}
+    if body or method == "POST":
+        sent["Content-Length"] = str(len(body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    writer.write(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
+    await writer.drain()
 
 
 async def _connect(
@@ -241,9 +338,15 @@ async def _checked(reader: asyncio.StreamReader, length: int, *, exact: bool) ->
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
     parts: list[bytes] = []
     total = 0
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        total += size
+    while piece := await _chunk(reader):
+        total += len(piece)
         if total > _BODY_LIMIT:
             raise ValueError("the body has no end")
-        parts.append((await reader.readexactly(size + 2))[:-2])
+        parts.append(piece)
     return b"".join(parts)
+
+
+async def _chunk(reader: asyncio.StreamReader) -> bytes:
+    """The next chunk; empty: there is none any more."""
+    size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
+    return (await reader.readexactly(size + 2))[:-2] if size else b""
