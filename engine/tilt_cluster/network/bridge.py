@@ -26,11 +26,13 @@ class Bridge:
         name: of the network.
         gateway: the host's address in it.
         subnet: of all its addresses.
+        engines: those of them that the Engine gives; None if it may give any.
     """
 
     name: str
     gateway: str
     subnet: str
+    engines: str | None = None
 
 
 def network_name(cluster: str) -> str:
@@ -78,12 +80,15 @@ async def ensure(
 
 
 def _body(cluster: str, subnet: str, labels: Mapping[str, str]) -> Mapping[str, Any]:
-    gateway = str(ipaddress.IPv4Network(subnet)[1])
+    network = ipaddress.IPv4Network(subnet)
+    gateway = str(network[1])
+    _, engines = network.subnets()
+    config = {"Subnet": subnet, "Gateway": gateway, "IPRange": str(engines)}
     return {
         "Name": network_name(cluster),
         "Driver": "bridge",
         "CheckDuplicate": True,
-        "IPAM": {"Config": [{"Subnet": subnet, "Gateway": gateway}]},
+        "IPAM": {"Config": [config]},
         "Options": {"com.docker.network.bridge.name": interface(cluster)},
         "Labels": {**labels, engine.CLUSTER_LABEL: cluster},
     }
@@ -103,7 +108,7 @@ def _read(name: str, found: Mapping[str, Any]) -> Bridge:
     config = found["IPAM"]["Config"][0]
     subnet = str(config["Subnet"])
     gateway = str(config.get("Gateway") or ipaddress.IPv4Network(subnet)[1]).partition("/")[0]
-    return Bridge(name, gateway, subnet)
+    return Bridge(name, gateway, subnet, config.get("IPRange") or None)
 
 
 def reflect(cluster: str) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilt_cluster import engine, fields
-from tilt_cluster.network import bridge, dns, names, ports, resolver, rules
+from tilt_cluster.network import bridge, dns, joining, names, ports, resolver, rules
+from tilt_cluster.network.joining import Joining
 from tilt_cluster.objects import (
     ENDPOINT_SLICES,
     ENDPOINTS,
@@ -37,12 +38,14 @@ class Facilities:
         names: somebody answers on port 53 of the bridge.
         addresses: cluster IPs work.
         missing: what is missing, why, and what that means; one sentence each.
+        joining: puts pods on the bridge; None: the Engine does.
     """
 
     bridge: bridge.Bridge
     names: bool
     addresses: bool
     missing: Sequence[str]
+    joining: Joining | None = None
 
 
 def _table(cluster: str) -> str:
@@ -93,7 +96,7 @@ async def start(cluster: Cluster, client: engine.Engine) -> Facilities:
         missing.append(
             f"Cluster IPs need rules of nftables ({trouble}): {instead}. Run the cluster as root."
         )
-    return Facilities(made, can_bind, not trouble, missing)
+    return Facilities(made, can_bind, not trouble, missing, await joining.find(facts.name, made))
 
 
 def _can_bind(address: str) -> bool:

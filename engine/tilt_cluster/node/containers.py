@@ -21,6 +21,8 @@ POD_NAME = "dev.tilt.pod.name"
 POD_NAMESPACE = "dev.tilt.pod.namespace"
 CONTAINER = "dev.tilt.container.name"
 ATTEMPT = "dev.tilt.container.attempt"
+POD_IP = "dev.tilt.pod.ip"
+"""On a sandbox whose network is not the Engine's work."""
 _LISTS: Mapping[Kind, str] = {
     "init": "initContainers",
     "sidecar": "initContainers",

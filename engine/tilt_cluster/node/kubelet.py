@@ -158,9 +158,7 @@ class Kubelet:
             name = labels[containers.CONTAINER]
             if name == containers.SANDBOX:
                 pod.sandbox = str(one["Id"])
-                networks: Mapping[str, Any] = one["NetworkSettings"]["Networks"]
-                of_ours: Mapping[str, Any] = networks.get(self._network.name) or {}
-                pod.ip = str(of_ours.get("IPAddress") or self._network.gateway)
+                pod.ip = self._address(one)
                 pod.changed.add(str(one["Id"]))
                 continue
             slot = pod.slot(name)
@@ -180,6 +178,13 @@ class Kubelet:
             if slot.running:
                 pod.running(obj, slot)
 
+    def _address(self, sandbox: Mapping[str, Any]) -> str:
+        """The address of a pod from a run before."""
+        given = sandbox["Config"]["Labels"].get(containers.POD_IP)
+        networks: Mapping[str, Any] = sandbox["NetworkSettings"]["Networks"]
+        of_ours: Mapping[str, Any] = networks.get(self._network.name) or {}
+        return str(given or of_ours.get("IPAddress") or self._network.gateway)
+
     async def _found(self) -> None:
         """Find the containers of this cluster that the Engine still has."""
         for one in await self._listed():
@@ -187,7 +192,10 @@ class Kubelet:
                 seen = await self._engine.call("GET", f"/containers/{one}/json")
             except engine.EngineError:
                 continue
-            uid = str(seen["Config"]["Labels"].get(containers.POD_UID, ""))
+            labels: Mapping[str, str] = seen["Config"]["Labels"]
+            if self._network.joining is not None and containers.POD_IP in labels:
+                self._network.joining.hold(labels[containers.POD_IP])
+            uid = str(labels.get(containers.POD_UID, ""))
             self._orphans.setdefault(uid, []).append(seen)
 
     async def _listed(self) -> list[str]:
@@ -203,6 +211,7 @@ class Kubelet:
         for group in orphans.values():
             for one in group:
                 await stopping.remove(self._world, str(one["Id"]))
+                self._network.release(one["Config"]["Labels"].get(containers.POD_IP, ""))
 
     async def _follow(self) -> None:
         """Follow the Engine's events, over and over."""

@@ -245,9 +245,8 @@ class Pod:
             if slot.running and slot.current is not None:
                 await stopping.kill(self.world, slot.current.id)
                 await self._look(slot, slot.current)
-        if self.sandbox is not None:
-            await stopping.remove(self.world, self.sandbox)
-        self.sandbox, self.ip = None, ""
+        await self._leave()
+        self.ip = ""
 
     async def _network(self, pod: Object, plan: order.Plan) -> float | None:
         """Volumes and the sandbox; when to try again, if they can't be had now."""
@@ -266,7 +265,7 @@ class Pod:
         self._mount_failures = 0
         try:
             self.sandbox, self.ip = await starting.sandbox(self.world, pod)
-        except engine.EngineError as error:
+        except (engine.EngineError, OSError) as error:
             message = f"Failed to create pod sandbox: {error}"
             self.world.tell(pod, "Warning", "FailedCreatePodSandBox", message, "")
             self._publish(pod, plan)
@@ -318,17 +317,14 @@ class Pod:
         """
         begun = any(slot.current is not None for slot in self.slots if slot.kind == "main")
         self._publish(pod, dataclasses.replace(plan, phase="Running" if begun else "Pending"))
-        if self.sandbox is not None:
-            await stopping.remove(self.world, self.sandbox)
-        self.sandbox = None
+        await self._leave()
 
     async def _rest(self, pod: Object) -> float | None:
         """A pod that has ended keeps its containers for their logs, and loses its network."""
         for slot in self.slots:
             self._stop(pod, slot)
         if self.sandbox is not None and not any(slot.running for slot in self.slots):
-            await stopping.remove(self.world, self.sandbox)
-            self.sandbox = None
+            await self._leave()
             phase = fields.get(pod, "status", "phase")
             self._publish(pod, order.Plan((), (), phase, None, initialized=True))
         return None
@@ -383,10 +379,15 @@ class Pod:
             for run in (slot.current, slot.last):
                 if run is not None:
                     await stopping.remove(self.world, run.id)
+        await self._leave()
+        self.volumes.remove()
+
+    async def _leave(self) -> None:
+        """Give up the pod's network."""
         if self.sandbox is not None:
             await stopping.remove(self.world, self.sandbox)
+            self.world.network.release(self.ip)
         self.sandbox = None
-        self.volumes.remove()
 
     def publish(self) -> None:
         """Write the status as it is now."""

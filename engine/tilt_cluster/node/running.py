@@ -46,6 +46,7 @@ async def _run(
         name=has.bridge.name,
         gateway=has.bridge.gateway,
         dns=has.bridge.gateway if has.names else None,
+        joining=has.joining,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(network.run(cluster, has), name="network")

@@ -32,19 +32,32 @@ def on_host_network(pod: Object) -> bool:
     return bool(fields.get(pod, "spec", "hostNetwork", default=False))
 
 
+def joined_by_engine(pod: Object) -> bool:
+    """Whether only the Engine can give the pod its network: with host ports, and with sysctls.
+
+    The latter may be about the interface, which must be there before they are set.
+    """
+    return bool(fields.get(pod, "spec", "securityContext", "sysctls", default=()) or _bindings(pod))
+
+
 def hostname(pod: Object) -> str:
     """The pod's hostname: `spec.hostname` or its name, at most 63 characters."""
     return str(fields.get(pod, "spec", "hostname") or fields.name(pod))[:63].rstrip("-.")
 
 
 def sandbox(
-    pod: Object, *, network: str, labels: Mapping[str, str], domain: str, host_ports: bool = True
+    pod: Object,
+    *,
+    network: str | None,
+    labels: Mapping[str, str],
+    domain: str,
+    host_ports: bool = True,
 ) -> dict[str, Any]:
     """The container that holds a pod's namespaces.
 
     Args:
         pod: the pod.
-        network: of the Engine, that the pod joins.
+        network: of the Engine, that the pod joins; None: it gets its network from somebody else.
         labels: of the container.
         domain: the cluster's DNS domain.
         host_ports: publish `hostPort`s on the host.
@@ -54,12 +67,16 @@ def sandbox(
         "Image": pause.IMAGE,
         "Labels": dict(labels),
         "HostConfig": {
-            "NetworkMode": "host" if host else network,
+            "NetworkMode": "host" if host else network or "none",
             "IpcMode": "host" if fields.get(pod, "spec", "hostIPC") else "shareable",
             "LogConfig": {"Type": "none"},
             "RestartPolicy": {"Name": "no"},
+            # It runs a program of ours that only waits, and to compile a filter for it takes time.
+            "SecurityOpt": ["seccomp=unconfined"],
         },
     }
+    if network is None and not host:
+        body["NetworkDisabled"] = True
     if fields.get(pod, "spec", "hostPID"):
         body["HostConfig"]["PidMode"] = "host"
     if not host:
@@ -69,12 +86,14 @@ def sandbox(
         sysctls = fields.get(pod, "spec", "securityContext", "sysctls", default=())
         if sysctls:
             body["HostConfig"]["Sysctls"] = {one["name"]: one["value"] for one in sysctls}
-        if host_ports:
-            _publish(pod, body)
+        bindings = _bindings(pod) if host_ports else {}
+        if bindings:
+            body["ExposedPorts"] = {key: {} for key in bindings}
+            body["HostConfig"]["PortBindings"] = bindings
     return body
 
 
-def _publish(pod: Object, body: dict[str, Any]) -> None:
+def _bindings(pod: Object) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for container in fields.get(pod, "spec", "containers", default=()):
         for port in container.get("ports") or ():
@@ -84,9 +103,7 @@ def _publish(pod: Object, body: dict[str, Any]) -> None:
                 bindings.setdefault(key, []).append(
                     {"HostIp": address, "HostPort": str(port["hostPort"])}
                 )
-    if bindings:
-        body["ExposedPorts"] = {key: {} for key in bindings}
-        body["HostConfig"]["PortBindings"] = bindings
+    return bindings
 
 
 def container(

@@ -31,16 +31,35 @@ _CONFIG_RETRY = 10.0
 
 
 async def sandbox(world: World, pod: Object) -> tuple[str, str]:
-    """Make and start a pod's sandbox; its id and the pod's address."""
-    labels = containers.labels(
-        world.cluster.facts.name, pod, containers.SANDBOX, 0, world.cluster.facts.labels
-    )
-    body = spec.sandbox(pod, network=world.network.name, labels=labels, domain=world.network.domain)
-    name = _name(world, pod, "pod", 0)
-    made = await create(world, name, body)
+    """Make and start a pod's sandbox; its id and the pod's address.
+
+    Raises:
+        engine.EngineError: the Engine refuses.
+        engine.EngineAwayError: it doesn't answer.
+        OSError: the pod can't be put on the bridge.
+    """
+    joining = world.network.joining
+    if joining is None or spec.on_host_network(pod) or spec.joined_by_engine(pod):
+        return await _joined_by_engine(world, pod)
+    address = joining.take()
     try:
-        await world.engine.call("POST", f"/containers/{made}/start")
-        found = await world.engine.call("GET", f"/containers/{made}/json")
+        made = await _create_sandbox(world, pod, network=None, address=address)
+        try:
+            found = await _started(world, made)
+            await joining.join(made, int(found["State"]["Pid"]), address)
+        except BaseException:
+            await stopping.remove(world, made)
+            raise
+    except BaseException:
+        joining.release(address)
+        raise
+    return made, address
+
+
+async def _joined_by_engine(world: World, pod: Object) -> tuple[str, str]:
+    made = await _create_sandbox(world, pod, network=world.network.name, address="")
+    try:
+        found = await _started(world, made)
     except BaseException:
         await stopping.remove(world, made)
         raise
@@ -49,6 +68,23 @@ async def sandbox(world: World, pod: Object) -> tuple[str, str]:
     bridge.reflect(world.cluster.facts.name)
     networks: Mapping[str, Any] = found["NetworkSettings"]["Networks"]
     return made, str(networks[world.network.name]["IPAddress"])
+
+
+async def _create_sandbox(world: World, pod: Object, *, network: str | None, address: str) -> str:
+    labels = containers.labels(
+        world.cluster.facts.name, pod, containers.SANDBOX, 0, world.cluster.facts.labels
+    )
+    if address:
+        labels[containers.POD_IP] = address
+    body = spec.sandbox(pod, network=network, labels=labels, domain=world.network.domain)
+    return await create(world, _name(world, pod, "pod", 0), body)
+
+
+async def _started(world: World, made: str) -> Mapping[str, Any]:
+    """Start a container; what the Engine then says of it."""
+    await world.engine.call("POST", f"/containers/{made}/start")
+    found: Mapping[str, Any] = await world.engine.call("GET", f"/containers/{made}/json")
+    return found
 
 
 def _name(world: World, pod: Object, container: str, attempt: int) -> str:

@@ -7,15 +7,14 @@ own loopback is reached by opening the socket inside the pod's network namespace
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import socket
-import threading
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from tilt_cluster import engine, fields
+from tilt_cluster.network import links
 from tilt_cluster.node import containers
 from tilt_cluster.node.containers import Run, Slot
 from tilt_cluster.node.pod import Pod
@@ -28,8 +27,6 @@ from tilt_cluster.objects import (
     Object,
     Terminal,
 )
-
-_CLONE_NEWNET = 0x40000000
 
 
 def _bad(message: str) -> ApiError:
@@ -224,7 +221,7 @@ class Streams:
             if os.geteuid() != 0:
                 raise
         info = await self._engine.call("GET", f"/containers/{pod.sandbox}/json")
-        inside = await _in_thread(lambda: _socket_in(int(info["State"]["Pid"])))
+        inside = await links.in_thread(lambda: _socket_in(int(info["State"]["Pid"])))
         try:
             inside.settimeout(0)
             await asyncio.get_running_loop().sock_connect(inside, ("127.0.0.1", port))
@@ -268,26 +265,5 @@ def _query(options: LogOptions) -> dict[str, str]:
 
 def _socket_in(pid: int) -> socket.socket:
     """A socket in the network namespace of a process; for a thread of its own, which is lost."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open(f"/proc/{pid}/ns/net", "rb") as namespace:  # noqa: PTH123 - a number is what it is for
-        if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+    links.enter(pid)
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-
-
-async def _in_thread(call: Callable[[], socket.socket]) -> socket.socket:
-    """Call in a new thread that ends: its namespace must not be seen by anything else."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[socket.socket] = loop.create_future()
-
-    def run() -> None:
-        try:
-            result = call()
-        except OSError as error:
-            loop.call_soon_threadsafe(answer.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(answer.set_result, result)
-
-    threading.Thread(target=run, name="netns", daemon=True).start()
-    return await asyncio.shield(answer)

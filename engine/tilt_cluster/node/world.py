@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tilt_cluster import engine, fields, recorder
+from tilt_cluster.network.joining import Joining
 from tilt_cluster.node import environment, images
 from tilt_cluster.objects import PODS, SERVICES, Cluster, Object
 
@@ -22,12 +23,19 @@ class Network:
         gateway: the host's address in it, where the cluster's DNS listens; also the node's.
         domain: of the cluster's names.
         dns: the address that pods ask; None if nobody answers there (no right to port 53).
+        joining: puts pods on it; None: the Engine does.
     """
 
     name: str
     gateway: str
     domain: str = "cluster.local"
     dns: str | None = None
+    joining: Joining | None = None
+
+    def release(self, address: str) -> None:
+        """A pod's network is gone."""
+        if self.joining is not None:
+            self.joining.release(address)
 
 
 @dataclass(frozen=True, slots=True)

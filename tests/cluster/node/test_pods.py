@@ -403,6 +403,12 @@ async def test_a_pod_on_the_hosts_network_and_one_with_a_port_there(cluster: Sma
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     assert (await reader.read()).endswith(b"published\n")
     writer.close()
+    # The Engine gave that pod its network; the node itself (if it may) gives it to this one.
+    address = cluster.found("published")["status"]["podIP"]
+    cluster.pod("other", _SLEEP)
+    await cluster.ready("other")
+    said = await cluster.run("other", "timeout", "5", "wget", "-qO-", f"http://{address}/")
+    assert said == (0, "published\n")
 
 
 async def test_a_pod_that_is_deleted_at_once_leaves_neither_sandbox_nor_probes(
@@ -520,6 +526,7 @@ async def test_a_node_that_starts_again_goes_on_with_its_containers(
             cluster.pod("goes", _SLEEP)
             pod = await cluster.ready("stays")
             before = status(pod)["containerID"]
+            address = fields.get(pod, "status", "podIP")
             await cluster.ready("goes")
         gone = made.get(PODS, "goes", "default")
         made.store.remove(PODS, dict(gone))
@@ -534,6 +541,10 @@ async def test_a_node_that_starts_again_goes_on_with_its_containers(
             assert status(pod)["containerID"] == before
             assert status(pod)["restartCount"] == 0
             assert (await cluster.run("stays", "true"))[0] == 0
+            cluster.pod("new", _SLEEP)
+            new = await cluster.ready("new")
+            assert fields.get(pod, "status", "podIP") == address
+            assert fields.get(new, "status", "podIP") != address
     finally:
         await small.clean(made)
 
