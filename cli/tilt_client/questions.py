@@ -55,14 +55,14 @@ def ask(found: argparse.Namespace, put: Callable[["Client", dict[str, Any]], _An
     tiltfile = options.tiltfile(found.file)
     with connect.ensured(tiltfile, Start("plan", passing=True), _import, _quiet) as link:
         from tilt_api.client import CallError  # noqa: PLC0415 - see `connect`
-        from tilt_client import session  # noqa: PLC0415
+        from tilt_client import beginning  # noqa: PLC0415
 
         fields: dict[str, Any] = {
             "tiltfile_path": tiltfile,
             "args": found.args,
             "context": found.context,
             "namespace": found.namespace,
-            "env": session.environment(),
+            "env": beginning.environment(),
             "working_dir": os.getcwd(),  # noqa: PTH109 - pathlib costs 5 ms of start-up
         }
         try:
@@ -88,7 +88,7 @@ def placed(problem: "pb.Problem") -> str:
 
 
 def _import() -> None:
-    importlib.import_module("tilt_client.session")
+    importlib.import_module("tilt_client.beginning")
 
 
 def _quiet(_text: str) -> None:

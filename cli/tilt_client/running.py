@@ -85,7 +85,7 @@ def run(options: Options, start: Start) -> int:
 
 def record(options: Options, screen: terminal.Terminal, complaint: Complaint) -> None:
     """Leave reports although there was no session: who looks for them finds out why."""
-    if options.outputs.anything and not complaint.recorded:
+    if not complaint.recorded:
         from tilt_client.outputs.recorder import Recorder  # noqa: PLC0415 - see the module
 
         title = os.path.basename(os.path.dirname(options.tiltfile))  # noqa: PTH119, PTH120
@@ -109,10 +109,16 @@ def _attempt(
         screen.print([] if options.outputs.quiet else [text])
 
     with connect.ensured(options.tiltfile, start, _session, say) as link:
-        from tilt_client import session  # noqa: PLC0415 - see the module
+        from tilt_client import beginning  # noqa: PLC0415 - see the module
 
         try:
-            return session.run(link, options, start.by, screen, signals)
+            begun = beginning.begin(link, options, start.by, signals)
+            if begun is None:
+                return None
+            with contextlib.closing(begun):
+                from tilt_client import session  # noqa: PLC0415 - the daemon is at work already
+
+                return session.run(begun, options, start.by, screen, signals)
         finally:
             signals.starting()
 

@@ -14,7 +14,7 @@ from typing import TextIO, TypeVar
 
 from tilt_api.v1 import tilt_pb2 as pb
 from tilt_client.complaint import Complaint, Exit
-from tilt_client.outputs import document, events, files, junit, pages, snapshot
+from tilt_client.outputs import document, events, files, pages, snapshot
 from tilt_client.outputs.document import Document
 from tilt_client.outputs.logfiles import LogFiles
 from tilt_client.outputs.wanted import Wanted
@@ -40,6 +40,7 @@ class Recorder:
     ) -> None:
         self._wanted, self._title, self._env = wanted, title, env
         self._terminal, self.page = terminal, pages.of(env)
+        self._asked = bool(wanted.reports) or not isinstance(self.page, pages.Terminal)
         self._folded = False
         self._events = events.Events()
         self._broken: set[str] = set()
@@ -75,8 +76,10 @@ class Recorder:
 
     def reports(
         self, known: Known, tails: Tails, code: int, removal: Known | None = None
-    ) -> Document:
-        """Write the reports of a session that is over."""
+    ) -> Document | None:
+        """Write the reports of a session that is over; `None`: nobody asked for one."""
+        if not self._asked:
+            return None
         told = document.of(known, tails, code, removal)
         self._write(told)
         return told
@@ -87,10 +90,11 @@ class Recorder:
         if path:
             self._try(path, lambda: files.write(path, snapshot.text(known, log()), self._env))
 
-    def finish(self, told: Document, code: int) -> int:
+    def finish(self, told: Document | None, code: int) -> int:
         """The last words, once all is over; the exit code."""
-        self._terminal.print(self.page.notes(told))
-        self._try(_PAGE, lambda: self.page.publish(told, self._title))
+        if told is not None:
+            self._terminal.print(self.page.notes(told))
+            self._try(_PAGE, lambda: self.page.publish(told, self._title))
         code = self._worse(code)
         self._told([events.exit_line(code, time.time())])
         self.close()
@@ -115,7 +119,7 @@ class Recorder:
 
     def _write(self, told: Document) -> None:
         for how, path in self._wanted.reports:
-            text = junit.text(told, self._title) if how == "junit" else _json(told)
+            text = _junit(told, self._title) if how == "junit" else _json(told)
             self._try(path, functools.partial(files.write, path, [text], self._env))
 
     def _told(self, lines: Iterable[str]) -> None:
@@ -136,6 +140,12 @@ class Recorder:
 
     def _worse(self, code: int) -> int:
         return code or (Exit.FAILED if self._broken - {_PAGE} else code)
+
+
+def _junit(told: Document, title: str) -> str:
+    from tilt_client.outputs import junit  # noqa: PLC0415 - few runs need XML
+
+    return junit.text(told, title)
 
 
 def _json(told: Document) -> str:
