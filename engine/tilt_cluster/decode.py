@@ -5,10 +5,12 @@ along the schema: null and empty optional lists and maps vanish, unknown fields 
 told, a value of a wrong type is refused in the words of Go's decoder.
 """
 
+import base64
 import collections
 import contextlib
 import json
 import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +18,15 @@ from tilt_cluster import schema
 from tilt_cluster.objects import ApiError
 
 _DEEPEST = 100
+_LETTERS = f"{string.ascii_letters}{string.digits}+/"
 _QUANTITY = re.compile(
     r"[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?", re.ASCII
 )
 _QUANTITY_RULE = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
+
+_SCALARS = frozenset({"string", "integer", "number", "boolean"})
 
 
 class RefusedError(ValueError):
@@ -86,13 +91,16 @@ class Decoder:
         version: the version that the client speaks, for messages.
         typed: a built-in kind: types are checked here, and what Go's encoder leaves out goes.
             Custom kinds keep it all for `custom.check`.
+        whole: keep what Go's encoder would leave out, and add nothing: who applies an object owns
+            all that it says.
 
     Attributes:
         problems: such as `unknown field "spec.foo"`.
     """
 
-    def __init__(self, kind: str, version: str, *, typed: bool) -> None:
+    def __init__(self, kind: str, version: str, *, typed: bool, whole: bool = False) -> None:
         self._kind = kind
+        self._whole = whole
         self._typed = typed
         self._owner = kind
         self._version = version
@@ -128,11 +136,12 @@ class Decoder:
         match of.type:
             case "object":
                 if not schema.is_map(value):
-                    raise self._wrong(of, value, path, of.short or "map[string]string")
+                    raise self._wrong(of, value, path, _go_name(of) or "map[string]string")
                 return self._map(of, value, path, depth)
             case "array":
                 if not schema.is_list(value):
-                    raise self._wrong(of, value, path, f"[]{of.items.short or of.items.type}")
+                    wanted = _go_name(of.items) or _go_type(of.items, value)
+                    raise self._wrong(of, value, path, f"[]{wanted}")
                 items = of.items
                 return [
                     self._any(items, item, f"{path}[{at}]", depth + 1)
@@ -145,14 +154,24 @@ class Decoder:
             case _:
                 if of.short == "Quantity" and not _QUANTITY.fullmatch(str(value)):
                     raise self.refuse(_QUANTITY_RULE)
-                if not _fits(of.type, value):
-                    raise self._wrong(of, value, path, _go_type(of))
+                if not _fits(of, value):
+                    raise self._wrong(of, value, path, _go_type(of, value))
+                if self._typed and of.raw.get("format") == "byte":
+                    fault = _base64_fault(str(value))
+                    if fault:
+                        raise self.refuse(fault)
                 return value
 
     def _nothing(self, items: schema.Schema) -> Any:
         """What null in a list is to Go: the item type's zero value."""
+        if not self._typed:
+            return None
+        if items.short == "Quantity":
+            return "0"
         zeros: Mapping[str, Any] = {"object": {}, "array": [], "string": "", "integer": 0}
-        return zeros.get(items.type) if self._typed else None
+        if items.type == "object" and items.is_struct and not self._whole:
+            return self._map(items, {}, "", 0)
+        return zeros.get(items.type)
 
     def _map(
         self, of: schema.Schema, value: Mapping[str, Any], path: str, depth: int
@@ -175,20 +194,25 @@ class Decoder:
                     self.problems.append(f'unknown field "{inner}"')
                 continue
             if item is None:
-                if child.raw.get("nullable") or not (self._typed or "default" in child.raw):
+                if self._typed and not of.is_struct:
+                    found[key] = self._nothing(child)
+                elif child.raw.get("nullable") or not (self._typed or "default" in child.raw):
                     found[key] = None
                 continue
-            self._owner = of.short or self._kind
+            if of.is_struct:
+                self._owner = of.short or self._kind
             read = self._any(child, item, inner, depth + 1)
             if (
                 self._typed
                 and of.is_struct
                 and not read
                 and key not in required
-                and _vanishes(child, read)
+                and (_vanishes(child, read) or (not self._whole and _is_zero(of, key, child)))
             ):
                 continue
             found[key] = read
+        if self._typed and of.is_struct and not self._whole:
+            _add_zeros(of.zeros, found)
         return found
 
     def _wrong(self, of: schema.Schema, value: Any, path: str, wanted: str) -> ApiError:
@@ -207,7 +231,10 @@ def _shaped(of: schema.Schema, value: Any) -> bool:
     return wanted is not None and isinstance(value, wanted)
 
 
-def _fits(wanted: str, value: Any) -> bool:
+def _fits(of: schema.Schema, value: Any) -> bool:
+    wanted = of.type
+    if of.short == "IntOrString" and isinstance(value, float):
+        return False
     if isinstance(value, bool):
         return wanted in ("boolean", "")
     types: Mapping[str, type | tuple[type, ...]] = {
@@ -220,9 +247,32 @@ def _fits(wanted: str, value: Any) -> bool:
     return isinstance(value, types.get(wanted, object))
 
 
-def _go_type(of: schema.Schema) -> str:
+def _go_name(of: schema.Schema) -> str:
+    """A struct's name in Go, with its package."""
+    parts = of.name.split(".")
+    return ".".join(parts[-2:]) if of.is_struct and len(parts) > 1 else ""
+
+
+def _go_type(of: schema.Schema, value: Any) -> str:
+    if of.short == "IntOrString":
+        return "int32" if isinstance(value, float) else "intstr.IntOrString"
     plain = {"integer": str(of.raw.get("format", "int64")), "number": "float64", "boolean": "bool"}
     return plain.get(of.type) or of.short or "string"
+
+
+def _base64_fault(value: str) -> str | None:
+    """What Go says of a text that is no base64, or None."""
+    packed = value.replace("\r", "").replace("\n", "")
+    try:
+        base64.b64decode(packed, validate=True)
+    except ValueError:
+        letters = len(packed) - len(packed.lstrip(_LETTERS))
+        if letters == len(packed):
+            letters -= letters % 4  # the last group is too short
+        elif packed[letters:] == "=" and letters % 4 == 2:  # noqa: PLR2004 - it needs two of them
+            letters = len(packed)
+        return f"illegal base64 data at input byte {letters}"
+    return None
 
 
 def _vanishes(child: schema.Schema, value: Any) -> bool:
@@ -230,6 +280,23 @@ def _vanishes(child: schema.Schema, value: Any) -> bool:
     if schema.is_list(value):
         return "nullable" not in child.raw
     return schema.is_map(value) and not child.is_struct and child.values is not None
+
+
+def _is_zero(of: schema.Schema, key: str, child: schema.Schema) -> bool:
+    """Whether Go's encoder leaves out an empty value of a field that is a text, number or flag."""
+    return child.type in _SCALARS and not child.name and key not in of.kept
+
+
+def _add_zeros(zeros: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """What a struct always has, as Go's encoder writes it."""
+    for key, value in zeros.items():
+        if key not in found:
+            if schema.is_map(value):
+                inner: dict[str, Any] = {}
+                _add_zeros(value, inner)
+                found[key] = inner
+            else:
+                found[key] = value
 
 
 def _plain(path: str) -> str:

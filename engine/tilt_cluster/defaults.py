@@ -16,6 +16,9 @@ from tilt_cluster.schema import is_list, is_map
 Json = dict[str, Any]
 
 _MODE = 0o644
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_PART}(?:/{_PART})*(?::[\w.-]+)?")
+"""A reference to an image that has no digest; what is none has no tag, so it is not `latest`."""
 
 
 def fill(resource: Resource, obj: Json) -> None:
@@ -74,8 +77,6 @@ def _pod_spec(spec: Json) -> None:
             _container(container, spec.get("hostNetwork") is True)
     for volume in _each(spec, "volumes"):
         _volume(volume)
-    for one in _each(spec, "topologySpreadConstraints"):
-        _put(one, whenUnsatisfiable="DoNotSchedule")
 
 
 def _container(container: Json, host_network: bool) -> None:  # noqa: FBT001 - one caller
@@ -110,7 +111,7 @@ def _container(container: Json, host_network: bool) -> None:  # noqa: FBT001 - o
 
 
 def _is_latest(image: str) -> bool:
-    if "@" in image:
+    if "@" in image or not _IMAGE.fullmatch(image):
         return False
     tag = re.search(r":([^/:]+)$", image)
     return tag is None or tag[1] == "latest"
@@ -152,6 +153,9 @@ def _field_reference(item: Json) -> None:
     reference = _at(item, "fieldRef")
     if reference is not None:
         _put(reference, apiVersion="v1")
+    share = _at(item, "resourceFieldRef")
+    if share is not None:
+        _put(share, divisor="0")
 
 
 def _template(spec: Json) -> None:
@@ -202,6 +206,8 @@ def _stateful_set(obj: Json) -> None:
     _put(strategy, type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         _put(_dig(strategy, "rollingUpdate"), partition=0)
+        # Behind a feature gate that is off.
+        strategy["rollingUpdate"].pop("maxUnavailable", None)
     retention = _dig(spec, "persistentVolumeClaimRetentionPolicy")
     _put(retention, whenDeleted="Retain", whenScaled="Retain")
     for claim in _each(spec, "volumeClaimTemplates"):
@@ -221,6 +227,9 @@ def _daemon_set(obj: Json) -> None:
 
 
 def _job_spec(spec: Json) -> None:
+    for rule in _each(spec.get("podFailurePolicy"), "rules"):
+        for pattern in _each(rule, "onPodConditions"):
+            pattern["status"] = pattern.get("status") or "True"
     if spec.get("completions") is None and spec.get("parallelism") is None:
         _put(spec, completions=1)
     limit = 6 if spec.get("backoffLimitPerIndex") is None else 2**31 - 1
@@ -266,6 +275,8 @@ def _service(obj: Json) -> None:
         _put(spec, allocateLoadBalancerNodePorts=True)
     if spec["sessionAffinity"] == "ClientIP":
         _put(_dig(spec, "sessionAffinityConfig", "clientIP"), timeoutSeconds=10800)
+    elif spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
     for port in _each(spec, "ports"):
         _put(port, protocol="TCP", targetPort=port.get("port"))
         if port["targetPort"] in ("", 0):
@@ -276,6 +287,32 @@ def _service(obj: Json) -> None:
 def _claim(obj: Json) -> None:
     _put(_dig(obj, "spec"), volumeMode="Filesystem")
     _put(_dig(obj, "status"), phase="Pending")
+
+
+_CLONED = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+
+
+def _data_source(spec: Json) -> None:
+    """One of the two fields for what a volume begins with says the other; unknown kinds go."""
+    source = _at(spec, "dataSource")
+    if source is not None and (source.get("apiGroup") or "", source.get("kind")) not in _CLONED:
+        del spec["dataSource"]
+        source = None
+    wanted = _at(spec, "dataSourceRef")
+    if source is not None and wanted is None:
+        spec["dataSourceRef"] = dict(source)
+    elif (
+        wanted is not None
+        and source is None
+        and not wanted.get("namespace")
+        and (wanted.get("apiGroup") or "", wanted.get("kind")) in _CLONED
+    ):
+        spec["dataSource"] = dict(wanted)
+
+
+def _claim_object(obj: Json) -> None:
+    _claim(obj)
+    _data_source(obj["spec"])
 
 
 def _volume_object(obj: Json) -> None:
@@ -297,8 +334,22 @@ def _namespace(obj: Json) -> None:
     _put(_dig(obj, "status"), phase="Active")
 
 
+_QUARTER = 15
+
+
+def _pace(kind: str, value: int) -> Json:
+    return {"type": kind, "value": value, "periodSeconds": _QUARTER}
+
+
 def _autoscaler(obj: Json) -> None:
     _put(_dig(obj, "spec"), minReplicas=1)
+    behavior = _at(obj, "spec", "behavior")
+    if behavior is not None:
+        up, down = _dig(behavior, "scaleUp"), _dig(behavior, "scaleDown")
+        _put(up, stabilizationWindowSeconds=0, policies=[_pace("Pods", 4), _pace("Percent", 100)])
+        _put(down, policies=[_pace("Percent", 100)])
+        for rules in (up, down):
+            _put(rules, selectPolicy="Max")
     if not obj["spec"].get("metrics"):
         target = {"type": "Utilization", "averageUtilization": 80}
         cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
@@ -319,6 +370,10 @@ def _network_policy(obj: Json) -> None:
                 _put(port, protocol="TCP")
 
 
+def _event(obj: Json) -> None:
+    obj.setdefault("eventTime", None)
+
+
 def _endpoint_slice(obj: Json) -> None:
     for port in _each(obj, "ports"):
         _put(port, name="", protocol="TCP")
@@ -334,8 +389,8 @@ def _endpoints(obj: Json) -> None:
 
 def _binding(obj: Json) -> None:
     group = "rbac.authorization.k8s.io"
-    if is_map(obj.get("roleRef")):
-        _put(obj["roleRef"], apiGroup=group)
+    role = _dig(obj, "roleRef")
+    role["apiGroup"] = role.get("apiGroup") or group
     for subject in _each(obj, "subjects"):
         if subject.get("kind") in ("User", "Group"):
             _put(subject, apiGroup=group)
@@ -389,9 +444,11 @@ def _definition(obj: Json) -> None:
 
 _FILLERS: dict[tuple[str, str], Callable[[Json], None]] = {
     ("", "endpoints"): _endpoints,
+    ("", "events"): _event,
+    ("events.k8s.io", "events"): _event,
     ("", "limitranges"): _limit_range,
     ("", "namespaces"): _namespace,
-    ("", "persistentvolumeclaims"): _claim,
+    ("", "persistentvolumeclaims"): _claim_object,
     ("", "persistentvolumes"): _volume_object,
     ("", "pods"): _pod,
     ("", "podtemplates"): _pod_template,

@@ -146,9 +146,9 @@ def selects(selector: Object | None, on: Mapping[str, str]) -> bool:
 
 
 def _holds(expression: Object, on: Mapping[str, str]) -> bool:
-    key: str = expression["key"]
+    key: str = expression.get("key") or ""
     values: Sequence[str] = get(expression, "values", default=())
-    match expression["operator"]:
+    match expression.get("operator"):
         case "In":
             return on.get(key) in values
         case "NotIn":

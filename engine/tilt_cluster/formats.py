@@ -107,8 +107,8 @@ _CHECKS: Mapping[str, Callable[[str], bool]] = {
     "hostname": _host,
     "ipv4": _address(4),
     "ipv6": _address(6),
-    "k8s-long-name": lambda text: names.subdomain(text) is None,
-    "k8s-short-name": lambda text: names.label(text) is None,
+    "k8s-long-name": lambda text: not names.subdomain(text),
+    "k8s-short-name": lambda text: not names.label(text),
     "mac": _like(
         *(f"{_ANY}{{2}}(?:{mark}{_ANY}{{2}}){{{n}}}" for mark in ":-" for n in (5, 7, 19)),
         *(rf"{_ANY}{{4}}(?:\.{_ANY}{{4}}){{{n}}}" for n in (2, 3, 9)),

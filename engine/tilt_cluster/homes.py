@@ -80,11 +80,11 @@ def home(name: str) -> Home:
     Raises:
         ValueError: no cluster can be called so.
     """
-    wrong = names.label(name)
-    if wrong is None and len(name) > LONGEST:
-        wrong = f"must be no more than {LONGEST} characters"
-    if wrong is not None:
-        raise ValueError(f"a cluster can't be called {name!r}: {wrong}")
+    wrong = [*names.label(name)]
+    if not wrong and len(name) > LONGEST:
+        wrong.append(f"must be no more than {LONGEST} characters")
+    if wrong:
+        raise ValueError(f"a cluster can't be called {name!r}: {', '.join(wrong)}")
     return Home(name, root() / name)
 
 
@@ -92,7 +92,7 @@ def known() -> Sequence[Home]:
     """All homes that there are, of the living and the dead."""
     folder = root()
     found = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
-    return [Home(name, folder / name) for name in found if names.label(name) is None]
+    return [Home(name, folder / name) for name in found if not names.label(name)]
 
 
 def process(here: Home) -> int:

@@ -4,12 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import fields, names, refusals
+from tilt_cluster import fields, names, refusals, values
 from tilt_cluster.objects import Object
 from tilt_cluster.refusals import Cause
 
-_HIGHEST_PORT = 65535
-_PORT_RULE = "must be between 1 and 65535, inclusive"
 _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\U0010ffff]+")
 _NEVER_EPHEMERAL = (
     "lifecycle",
@@ -32,13 +30,7 @@ _SPEC_RULE = (
 def template(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     """A pod template."""
     labels: Mapping[str, str] = fields.get(given, "metadata", "labels", default={})
-    for key, value in labels.items():
-        wrong = names.label_key(key)
-        if wrong:
-            yield refusals.invalid(f"{path}.labels", key, wrong)
-        wrong = names.label_value(value)
-        if wrong:
-            yield refusals.invalid(f"{path}.labels", value, wrong)
+    yield from values.labels(labels, f"{path}.labels")
     yield from spec(given.get("spec") or {}, f"{path}.spec")
 
 
@@ -67,6 +59,8 @@ def spec(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
                 yield refusals.duplicate(f"{inner}.name", name)
             seen.add(name)
             yield from _container(container, inner, volumes)
+            if key == "initContainers" and container.get("restartPolicy") != "Always":
+                yield from _not_for_init(container, inner)
     for at, one in enumerate(given.get("ephemeralContainers") or ()):
         yield from _ephemeral(one, f"{path}.ephemeralContainers[{at}]", seen, volumes)
     tolerations: Sequence[Mapping[str, Any]] = given.get("tolerations") or ()
@@ -78,19 +72,20 @@ def spec(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
             )
             where = f"{path}.tolerations[{at}].operator"
             yield refusals.invalid(where, one.get("operator") or "", text)
-    grace = given.get("terminationGracePeriodSeconds")
-    if isinstance(grace, int) and grace < 0:
-        text = "must be greater than or equal to 0"
-        yield refusals.invalid(f"{path}.terminationGracePeriodSeconds", grace, text)
 
 
 def _name(name: str, path: str) -> Iterator[Cause]:
     if not name:
         yield refusals.required(path)
         return
-    wrong = names.label(name)
-    if wrong:
-        yield refusals.invalid(path, name, wrong)
+    yield from (refusals.invalid(path, name, one) for one in names.label(name))
+
+
+def _not_for_init(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    for key in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+        if given.get(key) is not None:
+            text = "may not be set for init containers without restartPolicy=Always"
+            yield refusals.forbidden(f"{path}.{key}", text)
 
 
 def _container(given: Mapping[str, Any], path: str, volumes: set[str]) -> Iterator[Cause]:
@@ -101,16 +96,12 @@ def _container(given: Mapping[str, Any], path: str, volumes: set[str]) -> Iterat
     elif image != image.strip():
         text = "must not have leading or trailing whitespace"
         yield refusals.invalid(f"{path}.image", image, text)
-    ports: Sequence[Mapping[str, Any]] = given.get("ports") or ()
-    for at, one in enumerate(ports):
-        if isinstance(one.get("containerPort"), int):
-            yield from port(one["containerPort"], f"{path}.ports[{at}].containerPort")
     yield from _environment(given, path)
     paths = set[str]()
     for at, mount in enumerate(given.get("volumeMounts") or ()):
         where = f"{path}.volumeMounts[{at}]"
-        if mount.get("name") and mount["name"] not in volumes:
-            text = f'Not found: "{mount["name"]}"'
+        if (mount.get("name") or "") not in volumes:
+            text = f'Not found: "{mount.get("name") or ""}"'
             yield Cause("FieldValueNotFound", f"{where}.name", text)
         target = mount.get("mountPath") or ""
         if target in paths:
@@ -158,32 +149,43 @@ def _environment(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
 
 def _resources(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     limits: Mapping[str, Any] = given.get("limits") or {}
+    for part in ("limits", "requests"):
+        for name, amount in fields.get(given, part, default={}).items():
+            where = f"{path}.{part}[{name}]"
+            yield from values.resource(name, where)
+            yield from values.amount(amount, where)
     for name, asked in fields.get(given, "requests", default={}).items():
-        if name in limits and fields.quantity(asked) > fields.quantity(limits[name]):
+        if (
+            name in limits
+            and fields.quantity(asked) >= 0
+            and fields.quantity(asked) > fields.quantity(limits[name])
+        ):
             text = f"must be less than or equal to {name} limit of {limits[name]}"
             yield refusals.invalid(f"{path}.requests", str(asked), text)
 
 
 def _probe(given: Mapping[str, Any], path: str, *, ready: bool) -> Iterator[Cause]:
-    handlers = [key for key in ("exec", "httpGet", "tcpSocket", "grpc") if given.get(key)]
+    handlers = [
+        key for key in ("exec", "httpGet", "tcpSocket", "grpc") if given.get(key) is not None
+    ]
     if not handlers:
         yield refusals.required(path, "must specify a handler type")
     for extra in handlers[1:]:
         text = "may not specify more than 1 handler type"
         yield refusals.forbidden(f"{path}.{extra}", text)
-    for key in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "failureThreshold"):
+    for key in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         value = given.get(key)
         if isinstance(value, int) and value < 0:
             text = "must be greater than or equal to 0"
             yield refusals.invalid(f"{path}.{key}", value, text)
     if not ready and given.get("successThreshold") not in (None, 1):
         yield refusals.invalid(f"{path}.successThreshold", given["successThreshold"], "must be 1")
-
-
-def port(number: int, path: str) -> Iterator[Cause]:
-    """A port number."""
-    if not 1 <= number <= _HIGHEST_PORT:
-        yield refusals.invalid(path, number, _PORT_RULE)
 
 
 def fresh(pod: Object) -> Iterator[Cause]:

@@ -309,7 +309,7 @@ def check(obj: Object) -> Iterator[Cause]:
 def _check_key(key: str, path: str) -> Iterator[Cause]:
     wrong = names.label_key(key)
     if wrong:
-        yield refusals.invalid(path, key, wrong)
+        yield from (refusals.invalid(path, key, one) for one in wrong)
     elif "/" not in key and key not in _STANDARD and not key.startswith(_HUGE):
         for text in ("resource type or fully qualified", "resource for quota"):
             yield refusals.invalid(path, key, f"must be a standard {text}")
@@ -320,7 +320,7 @@ def _check_scopes(scopes: Sequence[str], hard: Mapping[str, Any]) -> Iterator[Ca
     for scope in scopes:
         if scope not in _SCOPES:
             yield refusals.invalid(path, list(scopes), "unsupported scope")
-        elif any(not _fits(scope, key) for key in hard):
+        elif any(not _fits(scope, key) for key in hard if key in _STANDARD):
             text = "unsupported scope applied to resource"
             yield refusals.invalid(path, list(scopes), text)
     for pair in _CONFLICTS:
@@ -339,7 +339,7 @@ def _check_selector(obj: Object, hard: Mapping[str, Any]) -> Iterator[Cause]:
         values: list[str] = one.get("values") or []
         if scope not in _SCOPES:
             yield refusals.invalid(f"{path}.scopeName", scope, "unsupported scope")
-        elif any(not _fits(scope, key) for key in hard):
+        elif any(not _fits(scope, key) for key in hard if key in _STANDARD):
             text = "unsupported scope applied to resource"
             yield refusals.invalid(path, scope, text)
         if operator not in _OPERATORS:

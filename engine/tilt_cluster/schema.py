@@ -42,7 +42,7 @@ class Schema:
         raw: its OpenAPI schema; `$ref`s lead into the recorded schemas.
     """
 
-    __slots__ = ("_children", "_items", "_values", "name", "raw", "type")
+    __slots__ = ("_children", "_items", "_kept", "_values", "_zeros", "name", "raw", "type")
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.name = ""
@@ -51,6 +51,8 @@ class Schema:
         self._children: dict[str, Schema] = {}
         self._items: Schema | None = None
         self._values: Schema | None = None
+        self._kept: frozenset[str] | None = None
+        self._zeros: Mapping[str, Any] | None = None
 
     def _resolve(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         ref = raw.get("$ref")
@@ -129,6 +131,34 @@ class Schema:
     def implied(self) -> bool:
         """A struct that Go has by value: absent and empty are the same."""
         return self.raw.get("default") == {} and self.type == "object"
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Fields that keep an empty text, a 0 or a false, as pointers and required ones do in Go.
+
+        Those that are in `zeros` are among them.
+        """
+        if self._kept is None:
+            known = recorded("zeros")
+            self._kept = frozenset(self.zeros) | frozenset(known["kept"].get(self.name, ()))
+        return self._kept
+
+    @property
+    def zeros(self) -> Mapping[str, Any]:
+        """What Go's encoder writes for fields that a struct always has, where nobody set them."""
+        if self._zeros is None:
+            dropped = recorded("zeros")["dropped"].get(self.name, ())
+            found: dict[str, Any] = {}
+            for key, raw in self.properties.items():
+                default = raw.get("default")
+                if default == {}:
+                    child = self.field(key)
+                    if child is not None and child.implied:
+                        found[key] = child.zeros
+                elif default in ("", 0) and key not in dropped:
+                    found[key] = default
+            self._zeros = found
+        return self._zeros
 
     @property
     def required(self) -> Sequence[str]:

@@ -196,6 +196,10 @@ def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
 
 
 def _one_family(spec: Json) -> None:
+    if spec.get("clusterIP") == "None" and not spec.get("selector"):
+        # Whoever writes its endpoints decides.
+        spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4", "IPv6"]
+        spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "RequireDualStack"
     spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4"]
     spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "SingleStack"
 
@@ -230,11 +234,15 @@ def _service_again(reads: Reads, old: Object, service: Json) -> None:
 def _node_ports(spec: Json, taken: "_Taken", name: str) -> None:
     if spec["type"] not in ("NodePort", "LoadBalancer"):
         return
+    wanted = spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False
     for at, port in enumerate(spec.get("ports") or ()):
         if port.get("nodePort"):
             taken.claim_port(port["nodePort"], name, at, port.get("protocol", "TCP"))
-        else:
+        elif wanted:
             port["nodePort"] = taken.port()
+    is_local = spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+    if is_local and not spec.get("healthCheckNodePort"):
+        spec["healthCheckNodePort"] = taken.port()
 
 
 class _Taken:

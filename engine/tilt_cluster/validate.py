@@ -4,7 +4,8 @@ Names and labels, required fields and enums of the schema, then each kind's own 
 fields that never change.  Not every rule of Kubernetes is here; those that people meet are.
 """
 
-import re
+import base64
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,23 +18,26 @@ from tilt_cluster import (
     pod_rules,
     quota,
     refusals,
-    schema,
+    shapes,
+    values,
 )
 from tilt_cluster.objects import Object
 from tilt_cluster.refusals import Cause
-from tilt_cluster.schema import is_list, is_map
 
 _LARGEST = 1024 * 1024
-_MOST_PORTS = 65535
-_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _MIN_CRON_FIELDS = 5
+_HIGHEST_PRIORITY = 1_000_000_000
 
+_GIVEN_TO_PODS = frozenset({"spec.template.spec.hostname", "spec.template.spec.subdomain"})
 _OF_THEIR_OWN = frozenset({("", "resourcequotas")})
 """Kinds whose own rules say more of enums than the schema, in other words."""
 
 _NAME_RULES = {
     ("", "namespaces"): names.label,
     ("", "services"): names.label,
+    ("", "events"): names.segment,
+    ("events.k8s.io", "events"): names.segment,
+    ("policy", "poddisruptionbudgets"): names.segment,
     ("rbac.authorization.k8s.io", "clusterroles"): names.segment,
     ("rbac.authorization.k8s.io", "clusterrolebindings"): names.segment,
     ("rbac.authorization.k8s.io", "roles"): names.segment,
@@ -47,13 +51,15 @@ def check(kind: catalog.Kind, old: Object | None, obj: Object, part: str = "") -
     if kind.custom is not None:
         causes += custom_rules.check(kind.storage.schema, obj)
         return causes
-    spec_schema = kind.storage.schema.field("spec")
     place = (kind.resource.group, kind.resource.name)
-    if spec_schema is not None and spec_schema.is_struct and place not in _OF_THEIR_OWN:
-        causes += _shape(spec_schema, obj.get("spec") or {}, "spec")
+    if place not in _OF_THEIR_OWN:
+        causes += shapes.check(kind.storage.schema, obj)
     rules = _RULES.get(place)
     if rules:
         causes += rules(obj)
+    if kind.kind == "StatefulSet":
+        # It gives both to its pods itself, so nobody looks at them in the template.
+        causes = [one for one in causes if one.field not in _GIVEN_TO_PODS]
     if old is None:
         causes += _CREATES[place](obj) if place in _CREATES else ()
     elif part == "ephemeralcontainers":
@@ -68,20 +74,15 @@ def _metadata(kind: catalog.Kind, old: Object | None, obj: Object) -> Iterator[C
     if old is None:
         name: str = metadata["name"]
         rule = _NAME_RULES.get((kind.resource.group, kind.resource.name), names.subdomain)
-        wrong = rule(name)
-        if wrong:
-            yield refusals.invalid("metadata.name", name, wrong)
-    for key, value in fields.get(metadata, "labels", default={}).items():
-        yield from label("metadata.labels", key, value)
+        yield from (refusals.invalid("metadata.name", name, one) for one in rule(name))
+    yield from values.labels(metadata.get("labels"), "metadata.labels")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     for key in annotations:
-        wrong = names.label_key(key.lower())
-        if wrong:
-            yield refusals.invalid("metadata.annotations", key, wrong)
+        for one in names.label_key(key.lower()):
+            yield refusals.invalid("metadata.annotations", key, one)
     for at, finalizer in enumerate(metadata.get("finalizers") or ()):
-        wrong = names.label_key(finalizer)
-        if wrong:
-            yield refusals.invalid(f"metadata.finalizers[{at}]", finalizer, wrong)
+        for one in names.label_key(finalizer):
+            yield refusals.invalid(f"metadata.finalizers[{at}]", finalizer, one)
     yield from _owners(metadata)
     if old is not None and fields.deleting(old):
         fresh = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
@@ -92,16 +93,6 @@ def _metadata(kind: catalog.Kind, old: Object | None, obj: Object) -> Iterator[C
                 f"found new finalizers []string{{{listed}}}"
             )
             yield refusals.forbidden("metadata.finalizers", text)
-
-
-def label(field: str, key: str, value: str) -> Iterator[Cause]:
-    """Rules of one label."""
-    wrong = names.label_key(key)
-    if wrong:
-        yield refusals.invalid(field, key, wrong)
-    wrong = names.label_value(value)
-    if wrong:
-        yield refusals.invalid(field, value, wrong)
 
 
 def _owners(metadata: Mapping[str, Any]) -> Iterator[Cause]:
@@ -121,27 +112,6 @@ def _owners(metadata: Mapping[str, Any]) -> Iterator[Cause]:
         yield refusals.invalid("metadata.ownerReferences", list(owners), text)
 
 
-def _shape(of: schema.Schema, value: Any, path: str) -> Iterator[Cause]:
-    """Required fields and enums, all the way down."""
-    if is_map(value):
-        if not of.properties and of.values is None:
-            return
-        for name in of.required:
-            if value.get(name) in (None, ""):
-                yield refusals.required(f"{path}.{name}")
-        for key, item in value.items():
-            child = of.field(key)
-            if child is not None:
-                yield from _shape(child, item, f"{path}.{key}")
-    elif is_list(value):
-        for at, item in enumerate(value):
-            yield from _shape(of.items, item, f"{path}[{at}]")
-    else:
-        enum = of.raw.get("enum")
-        if is_list(enum) and value not in enum:
-            yield refusals.unsupported(path, value, [one for one in enum if one])
-
-
 def _workload(obj: Object) -> Iterator[Cause]:
     """Deployments, ReplicaSets, StatefulSets, DaemonSets."""
     spec: Mapping[str, Any] = obj.get("spec") or {}
@@ -158,6 +128,8 @@ def _workload(obj: Object) -> Iterator[Cause]:
     mismatch = "`selector` does not match template `labels`"
     if selector is None:
         yield refusals.invalid("spec.template.metadata.labels", labels or None, mismatch)
+    elif any(shapes.check_selector(selector)):
+        yield refusals.invalid("spec.selector", dict(selector), "invalid label selector")
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         text = f"empty selector is invalid for {str(obj['kind']).lower()}"
         yield refusals.invalid("spec.selector", selector, text)
@@ -168,6 +140,29 @@ def _workload(obj: Object) -> Iterator[Cause]:
     policy = fields.get(template, "spec", "restartPolicy")
     if policy in ("Never", "OnFailure"):
         yield refusals.unsupported("spec.template.spec.restartPolicy", policy, ["Always"])
+
+
+def _controller(obj: Object) -> Iterator[Cause]:
+    """ReplicationControllers, whose selector is a plain map."""
+    spec: Mapping[str, Any] = obj.get("spec") or {}
+    selector: Mapping[str, str] = spec.get("selector") or {}
+    if not selector:
+        yield refusals.required("spec.selector")
+    template: Mapping[str, Any] | None = spec.get("template")
+    if template is None or not (
+        template.get("metadata") or fields.get(template, "spec", "containers")
+    ):
+        yield refusals.required("spec.template")
+        return
+    labels: Mapping[str, str] = fields.get(template, "metadata", "labels", default={})
+    if selector and any(labels.get(key) != value for key, value in selector.items()):
+        text = "`selector` does not match template `labels`"
+        yield refusals.invalid("spec.template.metadata.labels", labels or None, text)
+    yield from pod_rules.template(template, "spec.template")
+
+
+def _pod_template(obj: Object) -> Iterator[Cause]:
+    yield from pod_rules.template(obj.get("template") or {}, "template")
 
 
 def _not_negative(spec: Mapping[str, Any], path: str, *keys: str) -> Iterator[Cause]:
@@ -229,20 +224,13 @@ def _service(obj: Object) -> Iterator[Cause]:
         if len(ports) > 1 and not name:
             yield refusals.required(f"{path}.name")
         elif name:
-            wrong = names.label(name)
-            if wrong:
-                yield refusals.invalid(f"{path}.name", name, wrong)
+            yield from (refusals.invalid(f"{path}.name", name, one) for one in names.label(name))
             if name in seen:
                 yield refusals.duplicate(f"{path}.name", name)
             seen.add(name)
-        number = port.get("port")
-        if isinstance(number, int):
-            yield from pod_rules.port(number, f"{path}.port")
-        target = port.get("targetPort")
-        if isinstance(target, int):
-            yield from pod_rules.port(target, f"{path}.targetPort")
-    for key, value in fields.get(spec, "selector", default={}).items():
-        yield from label("spec.selector", key, value)
+        if port.get("port"):
+            yield from values.port_number(port["port"], f"{path}.port")
+    yield from values.labels(spec.get("selector"), "spec.selector")
 
 
 def _data(obj: Object) -> Iterator[Cause]:
@@ -250,32 +238,142 @@ def _data(obj: Object) -> Iterator[Cause]:
     for part in ("data", "binaryData"):
         for key, value in fields.get(obj, part, default={}).items():
             size += len(value.encode())
-            if not _KEY.fullmatch(key) or key in (".", ".."):
-                text = (
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
-                    "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation "
-                    "is '[-._a-zA-Z0-9]+')"
-                )
-                yield refusals.invalid(f"{part}[{key}]", key, text)
+            for one in names.config_key(key):
+                yield refusals.invalid(f"{part}[{key}]", key, one)
     if size > _LARGEST:
         field = "data" if obj["kind"] == "Secret" else ""
         text = f"Too long: may not be more than {_LARGEST} bytes"
         yield Cause("FieldValueTooLong", field or "[]", text)
 
 
-def _claim(obj: Object) -> Iterator[Cause]:
-    spec: Mapping[str, Any] = obj.get("spec") or {}
-    if not spec.get("accessModes"):
-        yield refusals.required("spec.accessModes", "at least 1 access mode is required")
-    if not fields.get(spec, "resources", "requests", "storage"):
-        yield refusals.required("spec.resources[storage]")
+_NEEDED = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+}
+"""Keys that Secrets of a type must have."""
 
 
-def _autoscaler(obj: Object) -> Iterator[Cause]:
+def _secret(secret: Object) -> Iterator[Cause]:
+    yield from _data(secret)
+    kind = secret.get("type") or ""
+    data: Mapping[str, str] = secret.get("data") or {}
+    for key in _NEEDED.get(kind, ()):
+        if key not in data or (key == "ssh-privatekey" and not data[key]):
+            yield refusals.required(f"data[{key}]")
+        elif "docker" in kind:
+            yield from _json(data[key], f"data[{key}]")
+    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
+        yield refusals.required("data[username]")
+        yield refusals.required("data[password]")
+    account = "kubernetes.io/service-account.name"
+    if kind == "kubernetes.io/service-account-token" and not fields.annotations(secret).get(
+        account
+    ):
+        yield refusals.required(f"metadata.annotations[{account}]")
+
+
+def _json(value: str, path: str) -> Iterator[Cause]:
+    try:
+        json.loads(base64.b64decode(value))
+    except ValueError as error:
+        hidden = "<secret contents redacted>"
+        text = "unexpected end of JSON input" if not value else f"invalid JSON: {error}"
+        yield refusals.invalid(path, hidden, text)
+
+
+def _volume(obj: Object) -> Iterator[Cause]:
     spec: Mapping[str, Any] = obj.get("spec") or {}
-    if int(spec.get("maxReplicas") or 0) < 1:
-        text = "must be greater than 0"
-        yield refusals.invalid("spec.maxReplicas", spec.get("maxReplicas") or 0, text)
+    capacity: Mapping[str, Any] = spec.get("capacity") or {}
+    if not capacity:
+        yield refusals.required("spec.capacity")
+    if set(capacity) != {"storage"}:
+        yield refusals.unsupported("spec.capacity", capacity or None, ["storage"])
+    for key, value in capacity.items():
+        if fields.quantity(value) <= 0:
+            yield refusals.invalid(f"spec.capacity[{key}]", str(value), "must be greater than zero")
+    if not _VOLUME_SOURCES & set(spec):
+        yield refusals.required("spec", "must specify a volume type")
+
+
+_VOLUME_SOURCES = frozenset(
+    {
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "csi",
+        "fc",
+        "flexVolume",
+        "flocker",
+        "gcePersistentDisk",
+        "glusterfs",
+        "hostPath",
+        "iscsi",
+        "local",
+        "nfs",
+        "photonPersistentDisk",
+        "portworxVolume",
+        "quobyte",
+        "rbd",
+        "scaleIO",
+        "storageos",
+        "vsphereVolume",
+    }
+)
+
+
+def _binding(obj: Object) -> Iterator[Cause]:
+    role: Mapping[str, Any] = obj.get("roleRef") or {}
+    kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("Role", "ClusterRole")
+    yield from values.one_of(*kinds, needed=True, ordered=True)(role.get("kind"), "roleRef.kind")
+    for at, subject in enumerate(obj.get("subjects") or ()):
+        yield from _subject(subject, f"subjects[{at}]", obj["kind"])
+
+
+def _subject(subject: Mapping[str, Any], path: str, binding: str) -> Iterator[Cause]:
+    name, group = subject.get("name") or "", subject.get("apiGroup") or ""
+    if not name:
+        yield refusals.required(f"{path}.name")
+    match subject.get("kind"):
+        case "ServiceAccount":
+            yield from values.text(names.subdomain)(name, f"{path}.name")
+            if group:
+                yield refusals.unsupported(f"{path}.apiGroup", group, [""])
+            if not subject.get("namespace") and binding == "ClusterRoleBinding":
+                yield refusals.required(f"{path}.namespace")
+        case "User" | "Group":
+            if group != "rbac.authorization.k8s.io":
+                known = ["rbac.authorization.k8s.io"]
+                yield refusals.unsupported(f"{path}.apiGroup", group, known)
+        case other:
+            known = ["ServiceAccount", "User", "Group"]
+            yield refusals.unsupported(f"{path}.kind", other or "", known)
+
+
+def _priority(obj: Object) -> Iterator[Cause]:
+    rule = values.one_of("PreemptLowerPriority", "Never", ordered=True)
+    yield from rule(obj.get("preemptionPolicy"), "preemptionPolicy")
+    if int(obj.get("value") or 0) > _HIGHEST_PRIORITY and not _is_critical(obj):
+        text = f"maximum allowed value of a user defined priority is {_HIGHEST_PRIORITY}"
+        yield refusals.forbidden("value", text)
+
+
+def _is_critical(obj: Object) -> bool:
+    return fields.name(obj) in ("system-cluster-critical", "system-node-critical")
+
+
+def _storage(obj: Object) -> Iterator[Cause]:
+    provisioner = obj.get("provisioner") or ""
+    if not provisioner:
+        yield refusals.required("provisioner")
+    else:
+        yield from values.text(names.label_key)(provisioner.lower(), "provisioner")
+    yield from values.one_of("Delete", "Retain")(obj.get("reclaimPolicy"), "reclaimPolicy")
+    rule = values.one_of("Immediate", "WaitForFirstConsumer")
+    yield from rule(obj.get("volumeBindingMode"), "volumeBindingMode")
 
 
 def _budget(obj: Object) -> Iterator[Cause]:
@@ -294,21 +392,26 @@ def _ingress(obj: Object) -> Iterator[Cause]:
 
 _RULES = {
     ("", "configmaps"): _data,
-    ("", "persistentvolumeclaims"): _claim,
+    ("", "persistentvolumes"): _volume,
     ("", "pods"): _pod,
+    ("", "podtemplates"): _pod_template,
+    ("", "replicationcontrollers"): _controller,
     ("", "resourcequotas"): quota.check,
-    ("", "secrets"): _data,
+    ("", "secrets"): _secret,
     ("", "services"): _service,
     ("apiextensions.k8s.io", "customresourcedefinitions"): custom.check_definition,
     ("apps", "daemonsets"): _workload,
     ("apps", "deployments"): _workload,
     ("apps", "replicasets"): _workload,
     ("apps", "statefulsets"): _workload,
-    ("autoscaling", "horizontalpodautoscalers"): _autoscaler,
     ("batch", "cronjobs"): _cron_job,
     ("batch", "jobs"): _job,
     ("networking.k8s.io", "ingresses"): _ingress,
     ("policy", "poddisruptionbudgets"): _budget,
+    ("rbac.authorization.k8s.io", "clusterrolebindings"): _binding,
+    ("rbac.authorization.k8s.io", "rolebindings"): _binding,
+    ("scheduling.k8s.io", "priorityclasses"): _priority,
+    ("storage.k8s.io", "storageclasses"): _storage,
 }
 
 _CREATES = {("", "pods"): pod_rules.fresh}

@@ -357,7 +357,7 @@ class Verbs:
         if fields.get(given, "metadata", "managedFields"):
             raise refusals.bad_request("metadata.managedFields must be nil")
         of = kind.versions[target.version].schema
-        decoder = decode.Decoder(kind.kind, target.version, typed=kind.custom is None)
+        decoder = decode.Decoder(kind.kind, target.version, typed=kind.custom is None, whole=True)
         config = decoder.read(of, given)
         refused = self._undeclared(target, decoder, query, warnings)
         if refused:
@@ -372,7 +372,10 @@ class Verbs:
         applied = managed.apply(of, live, config, writer, force=query.flag("force"))
         options = self._options(target, query, warnings)
         options.apply = applied.managed
-        obj = convert.inward(kind, applied.obj)
+        # What the appliers own is known; from here on it is an object like any other.
+        typed = kind.custom is None
+        shown = decode.Decoder(kind.kind, target.version, typed=typed).read(of, applied.obj)
+        obj = convert.inward(kind, shown)
         obj["metadata"] = {**obj["metadata"]}
         if live is None:
             if target.subresource:
