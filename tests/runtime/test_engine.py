@@ -1,5 +1,6 @@
 """The whole engine around fakes, in virtual time: desired in, the state of the world out."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from tiltd.model.desired import Command, CustomBuild, DockerBuild, PodReadiness,
 from tiltd.model.events import FilesChanged, Triggered
 from tiltd.model.names import ImageName, ResourceName
 from tiltd.model.problems import Code, Place, Problem
-from tiltd.model.state import ImageReady, Mode, Outcome, SessionSpec
+from tiltd.model.state import ImageReady, Mode, Outcome, SessionSpec, State
 from tiltd.ports import PermanentError, TransientError
 
 Obj = dict[str, Any]
@@ -461,6 +462,25 @@ async def test_a_session_that_is_stopped_while_it_builds_leaves_nothing_running(
     await engine.sessions.settled()
     assert not engine.processes.running
     assert engine.cluster.closed
+
+
+async def test_only_the_next_session_waits_until_one_is_remembered(engine: World) -> None:
+    go, noted = asyncio.Event(), list[State]()
+
+    async def remember(state: State) -> None:
+        await go.wait()
+        noted.append(state)
+
+    engine.sessions._remember = remember
+    project = build.project(build.kubernetes("a", build.config_map("a")))
+    await engine.ci(project)
+    await engine.until(lambda s: s.session is not None and s.session.settled)
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(engine.start(project))
+        await asyncio.sleep(1)
+        assert not following.done()
+        go.set()
+    assert [s.project for s in noted] == [project]
 
 
 async def test_one_session_knows_nothing_of_the_project_of_the_one_before(engine: World) -> None:

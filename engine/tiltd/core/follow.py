@@ -25,7 +25,12 @@ _POD_KINDS = (("apps", "v1", "ReplicaSet"), ("", "v1", "Pod"), ("", "v1", "Event
 
 def look_scopes(s: State) -> frozenset[Scope]:
     """The scopes that can hold what this project applied earlier."""
-    return frozenset(scope(m, s, ours=True) for m in _manifests(s))
+    known: dict[tuple[str, str, str], Scope] = {}
+    for m in _manifests(s):
+        where = m.api_version, m.id.kind, m.id.namespace
+        if where not in known:
+            known[where] = scope(m, s, ours=True)
+    return frozenset(known.values())
 
 
 def watch_scopes(s: State) -> frozenset[Scope]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from tiltd.model.desired import JSON
 from tiltd.model.names import ObjectId, ResourceName
@@ -74,8 +74,7 @@ class Kind:
     namespaced: bool
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Scope:
+class Scope(NamedTuple):
     """What one watch covers: a kind in a namespace ("" is every namespace, or cluster-scoped).
 
     `ours` limits it to the objects that carry this project's label.

@@ -160,6 +160,10 @@ class Controller:
         if new.session is None or new.session.ended is not None:
             # Nothing is done any more, so that only who does something is concerned.
             nodes &= self._running.keys() | self._waits_for.keys()
+        if new.graph is not old.graph:
+            # Of those that are gone, likewise.
+            gone = old.graph.nodes.keys() - new.graph.nodes.keys()
+            nodes -= gone - self._running.keys() - self._waits_for.keys()
         # What asks the cluster comes first: the others are looked at while that answers.  Sorted,
         # what is alike comes together: see `_round`.
         for name in (*(nodes & _FIRST), *sorted(nodes - _FIRST)):

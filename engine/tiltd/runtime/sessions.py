@@ -78,7 +78,7 @@ class UnknownSessionError(Exception):
 
 
 Remember = Callable[[State], Awaitable[None]]
-"""Awaited once for each session that has ended, while its last log lines come."""
+"""Awaited once for each session that has settled; nobody but the next one waits for that."""
 
 
 class Sessions:
@@ -97,7 +97,8 @@ class Sessions:
         self._store, self._controller, self._worker = store, controller, worker
         self._logs, self._clock = logs, clock
         self._starting = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._changed, self._remembered = asyncio.Event(), asyncio.Event()
+        self._remembered.set()
         self._frame: tuple[object, ...] = ()
         self._runs: dict[ResourceName, _Noted] = {}
         self._forwarding = Forwarding(store, logs)
@@ -135,10 +136,11 @@ class Sessions:
         self._store.dispatch(ended)
 
     async def settled(self) -> None:
-        """Wait until no session is running or ending."""
+        """Wait until no session is running or ending, and the last one is remembered."""
         async for state in self._store.snapshots():
             if state.session is None or state.session.settled:
-                return
+                break
+        await self._remembered.wait()
 
     async def run(self) -> NoReturn:
         """Follow what the running session needs followed, and settle those that end. For ever."""
@@ -152,7 +154,6 @@ class Sessions:
 
     async def _settle(self) -> None:
         await self._controller.idle()
-        await self._remember(self._store.state)
         cluster, state = self._worker.cluster, self._store.state
         if cluster is not None:
             self._follow_logs(cluster, state)  # what ended the session may just have been seen
@@ -162,7 +163,12 @@ class Sessions:
             await cluster.drain(follow.finished_runs(state), seconds)
         await self._worker.forget()
         self._logs.flush()
+        self._remembered.clear()
         self._store.dispatch(events.SessionSettled())
+        try:
+            await self._remember(state)
+        finally:
+            self._remembered.set()
 
     def _notice(self, old: State, new: State, _nodes: frozenset[NodeName]) -> None:
         if old.live is not new.live or _differ(_frame(old), _frame(new)):

@@ -26,6 +26,10 @@ class Board:
         self._resources: dict[str, tuple[int, pb.Resource]] = {}
         self._session: tuple[int, pb.Session | None] = (0, None)
 
+    def due(self) -> int:
+        """How many nodes may have become others since."""
+        return sum(revision > self._revision for revision in self._store.concerned.values())
+
     def refresh(self, state: State) -> None:
         """Bring the board up to `state`."""
         if state.revision == self._revision:

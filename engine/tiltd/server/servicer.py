@@ -7,6 +7,7 @@ gathered for a moment, and the longer the more work it is to tell them: a thousa
 few messages, and most of the time is for the applies.  The end of a session is told at once.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -39,6 +40,8 @@ _AHEAD = 0.01
 _GATHER = 0.05
 _SHARE = 0.1
 """How much of the daemon's time may be spent on telling one client what changes."""
+_EACH = 2e-5
+"""Seconds that it takes to tell how a node is, before that has been measured."""
 _LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_NAMES = {
     "debug": pb.LOG_LEVEL_DEBUG,
@@ -219,23 +222,37 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
         since = request.since if request.instance_id == self._instance else 0
         self.streams += 1
         try:
+            each = _EACH
             async for _ in self._daemon.store.snapshots():
-                # What a change asks for is begun first, and told then.
-                await self._daemon.store.pause(_AHEAD, _over)
-                state = self._daemon.store.state
+                await self._gather(each if since else 0.0)
+                state, due = self._daemon.store.state, self._board.due()
                 began = time.thread_time()
                 self._board.refresh(state)
                 message = self._board.since(since)
-                took = time.thread_time() - began
+                each = (time.thread_time() - began) / due if due else each
                 since = state.revision
                 if message is not None:
                     message.instance_id = self._instance
                     yield message
                 if not _over(state):
-                    await self._daemon.store.pause(max(_GATHER, took / _SHARE), _over)
+                    await self._daemon.store.pause(_GATHER, _over)
         finally:
             self.streams -= 1
             self._client_gone(request.session_id)
+
+    async def _gather(self, each: float) -> None:
+        """Let what a change asks for begin; it is told then.
+
+        Args:
+            each: seconds that it takes to tell how a node is.
+        """
+        store, loop = self._daemon.store, asyncio.get_running_loop()
+        began = now = loop.time()
+        while now < (end := began + max(_AHEAD, each * self._board.due() / _SHARE)):
+            await store.pause(end - now, _over)
+            now = loop.time()
+            if now < end:  # it is over, or the store has closed
+                return
 
     def _client_gone(self, session_id: str) -> None:
         """A session that was started to end with its client ends."""

@@ -32,7 +32,7 @@ from tiltd.model.trial import Trial
 
 MANAGER = "tiltd"
 _APPLY = "application/apply-patch+yaml"
-_PAGE = "500"
+_PAGE = "2000"
 _NEW_KIND_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _DELETES = 20
