@@ -473,7 +473,7 @@ async def test_only_the_next_session_waits_until_one_is_remembered(engine: World
 
     engine.sessions._remember = remember
     project = build.project(build.kubernetes("a", build.config_map("a")))
-    await engine.ci(project)
+    await engine.start(project)
     await engine.until(lambda s: s.session is not None and s.session.settled)
     async with asyncio.TaskGroup() as group:
         following = group.create_task(engine.start(project))
