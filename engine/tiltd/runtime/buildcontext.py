@@ -2,9 +2,9 @@
 
 All three use the same entries, so the key covers exactly what the builder gets: paths below the
 context in a fixed order, permission bits, contents, targets of symbolic links.  Owners, times and
-extended attributes are neither keyed nor sent (the tar says root and 1970), so that two machines
-agree.  All permission bits count, since they reach the image: a checkout under another umask is
-another key.
+extended attributes are not keyed, nor are they sent (the tar says root and 1970), so that two
+machines agree; but times are where BuildKit is to get what it would get from buildx.  All
+permission bits count, since they reach the image: a checkout under another umask is another key.
 
 Folders that hold something are entries even where a pattern leaves them out, for their mode.
 Sockets, pipes and devices are passed over: no build can use one, and reading one may never end.
@@ -217,13 +217,20 @@ def digest(
     return total.hexdigest()
 
 
-def write_tar(out: IO[bytes], items: Iterable[Entry], extra: Iterable[ExtraFile] = ()) -> str:
+def write_tar(
+    out: IO[bytes],
+    items: Iterable[Entry],
+    extra: Iterable[ExtraFile] = (),
+    *,
+    times: bool = False,
+) -> str:
     """Write a context as the Docker Engine's `/build` takes it, an uncompressed tar stream.
 
     Args:
         out: where to; only written to, never sought.
         items: as `entries` gives them.
         extra: sent in the place of entries of the same path, before all others.
+        times: whether entries keep their time of change, in whole seconds.
 
     Returns:
         The digest of the entries as they were read, to be compared with the key's.
@@ -248,7 +255,7 @@ def write_tar(out: IO[bytes], items: Iterable[Entry], extra: Iterable[ExtraFile]
             info.size = len(file.content)
             tar.addfile(info, io.BytesIO(file.content))
         for item in items:
-            sent = _discard(item) if item.path in replaced else _send(tar, item)
+            sent = _discard(item) if item.path in replaced else _send(tar, item, times=times)
             total.update(_record(item, sent))
     return total.hexdigest()
 
@@ -438,8 +445,11 @@ def _header(path: str, mode: int) -> tarfile.TarInfo:
     return info
 
 
-def _send(tar: tarfile.TarFile, item: Entry) -> bytes:
+def _send(tar: tarfile.TarFile, item: Entry, *, times: bool) -> bytes:
     info = _header(item.path, item.mode)
+    if times:
+        with contextlib.suppress(OSError):  # whoever opens it will say what is wrong
+            info.mtime = int(os.lstat(item.source).st_mtime)
     match item.kind:
         case Kind.FOLDER:
             info.type = tarfile.DIRTYPE

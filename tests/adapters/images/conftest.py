@@ -70,6 +70,15 @@ async def docker_images() -> AsyncGenerator[images.DockerImages]:
 
 
 @pytest.fixture
+async def buildx_images() -> AsyncGenerator[images.DockerImages]:
+    local = processes.LocalProcesses()
+    adapter = images.DockerImages(local, push_patience=3, largest=0)
+    yield adapter
+    await adapter.close()
+    await local.close()
+
+
+@pytest.fixture
 async def classic(
     docker_images: images.DockerImages, base: str, registry: str, tmp_path: Path
 ) -> AsyncGenerator[Workshop]:
@@ -82,7 +91,7 @@ async def classic(
 
 @pytest.fixture
 async def buildkit(
-    docker_images: images.DockerImages,
+    buildx_images: images.DockerImages,
     base: str,
     registry: str,
     tmp_path: Path,
@@ -94,13 +103,43 @@ async def buildkit(
         "HOME": str(tmp_path),
         "DOCKER_CONFIG": str(buildx_config),
     }
+    workshop = Workshop(buildx_images, registry, base, tmp_path, env)
+    yield workshop
+    workshop.clean()
+
+
+@pytest.fixture
+async def straight(
+    docker_images: images.DockerImages,
+    base: str,
+    registry: str,
+    tmp_path: Path,
+    buildx_config: Path,
+) -> AsyncGenerator[Workshop]:
+    """Builds by BuildKit, by one request to the Engine where that is enough."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DOCKER_CONFIG": str(buildx_config),
+    }
     workshop = Workshop(docker_images, registry, base, tmp_path, env)
     yield workshop
     workshop.clean()
 
 
-@pytest.fixture(params=["classic", "buildkit"])
+@pytest.fixture
+def buildkit_beside(
+    buildx_images: images.DockerImages, straight: Workshop, tmp_path: Path
+) -> Workshop:
+    """Builds through buildx, beside what goes straight; `straight` cleans up."""
+    (tmp_path / "beside").mkdir()
+    return Workshop(
+        buildx_images, straight.registry, straight.base, tmp_path / "beside", straight.env
+    )
+
+
+@pytest.fixture(params=["classic", "buildkit", "straight"])
 def workshop(request: pytest.FixtureRequest) -> Workshop:
-    """Both builders in turn."""
+    """All ways to build in turn."""
     chosen: Workshop = request.getfixturevalue(request.param)
     return chosen

@@ -6,28 +6,43 @@ that others build on, and what it builds is in that store without a copy.  For a
 `--load` brings the image there.
 
 The plain progress of buildx is meant for machines' logs: each line begins with the number of its
-step, and every step is announced, timed and repeated.  People get each step once, what it
-prints, and whether it came from the cache.
+step, and every step is announced, timed and repeated.  What people get of it is `progress`.
+
+The plugin is started by itself where its file is found: `docker` would first read its
+configuration, ask each of its plugins for its name, and then wait beside it, which takes as much
+CPU again.
 """
 
+import os
 import re
-from collections import deque
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from tiltd import ports
-from tiltd.adapters.images import context, failures, lines, programs, steps
+from tiltd.adapters.images import context, dockerconfig, failures, lines, programs, progress
 from tiltd.model.desired import Command
 
 _NUMBERED = re.compile(r"#(\d+) (.*)")
-_STEP = re.compile(r"\[(?P<where>(?:\S+ +)?\d+/\d+)\] (?P<instruction>.+)")
-_BASE = re.compile(r"\[(?:\S+ )?internal\] load metadata for (\S+)")
 _PRINTED = re.compile(r"\d+\.\d+ (.*)|\d+\.\d+")
 _LOCATION = re.compile(rf"{re.escape(context.DOCKERFILE)}:(\d+)")
-_PRINTED_LINES = 20
+_SYSTEM = (
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
 _RULE = "------"
 _ERROR = "ERROR: "
 _BUILDER = "BUILDX_BUILDER"
+
+
+def program(env: Mapping[str, str], config: dockerconfig.Config) -> str:
+    """The plugin's file; empty: there is none where we look, but `docker` may know better."""
+    if not programs.find("docker", env):
+        return ""
+    folders = (*config.plugins, str(config.folder / "cli-plugins"), *_SYSTEM)
+    return shutil.which("docker-buildx", path=os.pathsep.join(folders)) or ""
 
 
 async def is_there(processes: ports.Processes, env: Mapping[str, str]) -> bool:
@@ -52,6 +67,7 @@ async def build(
     ref: str,
     processes: ports.Processes,
     env: Mapping[str, str],
+    config: dockerconfig.Config,
     cwd: str,
     log: ports.Log,
     *,
@@ -65,6 +81,7 @@ async def build(
         ref: the tag to give.
         processes: runs the docker command line.
         env: the session's environment.
+        config: its Docker configuration.
         cwd: what paths in `secret` and `ssh` are relative to.
         log: gets the output.
         push: whether the image has to be pushed later.
@@ -78,14 +95,18 @@ async def build(
     """
     pushes = push and "," in prepared.build.platform
     output = Output(log)
+    plugin = program(env, config)
     argv = (
-        programs.find("docker", env),
+        *((plugin,) if plugin else (programs.find("docker", env), "buildx")),
         *_arguments(prepared, ref, env, pushes=pushes),
         f"--file={dockerfile / context.DOCKERFILE}",
         prepared.build.context,
     )
-    # Attestations would turn each image into an index, for nobody.
-    command = Command(argv, cwd, {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
+    # Attestations would turn each image into an index, for nobody; what Git says goes into them.
+    settings = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    if not env.get("BUILDX_GIT_LABELS"):
+        settings["BUILDX_GIT_INFO"] = "0"
+    command = Command(argv, cwd, settings)
     reader = lines.Lines(output.take)
     code = await processes.run(command, env, reader)
     reader.end()
@@ -113,7 +134,6 @@ def _arguments(
         "--add-host": build.extra_hosts,
     }
     return [
-        "buildx",
         "build",
         *([] if env.get(_BUILDER) else ["--builder=default"]),
         "--progress=plain",
@@ -131,25 +151,17 @@ class Output:
     def __init__(self, log: ports.Log) -> None:
         self._log = log
         self.error = ""
-        self._steps: dict[str, tuple[str, str]] = {}
-        self._bases: dict[str, str] = {}
-        self._printed: dict[str, deque[str]] = {}
-        self._failed = ""
+        self._progress = progress.Progress(log)
         self._line = 0
         self._summary = False
 
     def printed(self) -> str:
         """The last lines that the failing step printed."""
-        return "\n".join(self._printed.get(self._failed, ()))
+        return self._progress.output()
 
     def line(self, text: str) -> int:
         """The line of the Dockerfile at which it failed; 0: not known."""
-        if self._line:
-            return self._line
-        if base := self._bases.get(self._failed):
-            return steps.by_base(text, base)
-        step = self._steps.get(self._failed)
-        return steps.by_text(text, step[1]) if step else 0
+        return self._line or self._progress.line(text)
 
     def take(self, line: str) -> None:
         """One line of output."""
@@ -165,18 +177,11 @@ class Output:
             self._log.write(f"{line}\n")
 
     def _numbered(self, number: str, text: str) -> None:
-        if match := _STEP.fullmatch(text):
-            if number not in self._steps:
-                self._steps[number] = match["where"], match["instruction"]
-                self._log.write(f"{text}\n")
-        elif match := _BASE.fullmatch(text):
-            self._bases[number] = match[1]
-        elif text.startswith(_ERROR):
-            self._failed = number
-            self._log.write(f"{text}\n", level="error")
-        elif text == "CACHED" and number in self._steps:
-            self._log.write(f"[{self._steps[number][0]}] CACHED\n")
-        elif number in self._steps and (match := _PRINTED.fullmatch(text)):
-            printed = match[1] or ""
-            self._printed.setdefault(number, deque(maxlen=_PRINTED_LINES)).append(printed)
-            self._log.write(f"{printed}\n")
+        if text.startswith(_ERROR):
+            self._progress.fails(number, text.removeprefix(_ERROR))
+        elif text == "CACHED":
+            self._progress.cached(number)
+        elif match := _PRINTED.fullmatch(text):
+            self._progress.prints(number, match[1] or "")
+        else:
+            self._progress.begins(number, text)

@@ -31,6 +31,7 @@ class Config:
         helpers: credential helper by registry.
         store: the credential helper for all other registries.
         proxies: `proxies` by engine address, or `default`.
+        plugins: folders of command line plugins, before all others.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Config:
     proxies: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict[str, Mapping[str, str]], repr=False
     )
+    plugins: tuple[str, ...] = ()
 
     def proxy_build_args(self, endpoint_url: str) -> dict[str, str]:
         """Build args that `docker build` adds for this engine (`proxies` in the file)."""
@@ -83,6 +85,7 @@ def read(env: Mapping[str, str]) -> Config:
         store=str(table.get("credsStore") or ""),
         current_context=str(table.get("currentContext") or ""),
         proxies=_tables(table.get("proxies")),
+        plugins=_list(table.get("cliPluginsExtraDirs")),
     )
 
 
@@ -105,6 +108,12 @@ def _strings(value: object) -> dict[str, str]:
         for key, item in cast("dict[object, object]", value).items()
         if isinstance(item, str)
     }
+
+
+def _list(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(each for each in cast("list[object]", value) if isinstance(each, str))
 
 
 def _tables(value: object) -> dict[str, Mapping[str, str]]:

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 0.9
 _SILENT_PUSH_SECONDS = 300
+_KEPT_SECONDS = 60
 
 
 class Engine:
@@ -41,6 +42,7 @@ class Engine:
         self._pool = pool
         self._lock = threading.Lock()
         self._sdk: sdk.Engine | None = None
+        self._told: tuple[float, Mapping[str, Any]] | None = None
 
     async def image(self, ref: str) -> events.EngineImage | None:
         """The image of this name, if the engine has it.
@@ -70,8 +72,43 @@ class Engine:
         """What the engine runs on, as `linux/amd64`. Raises as `glance`."""
         if not self.wire.usable:
             return await self._pool.run(lambda: self._engine().platform())
-        found = await self.wire.get("/version")
-        return "" if found is None else events.platform(found)
+        return events.platform(await self._about())
+
+    async def buildkit(self) -> str:
+        """The platform of the BuildKit that `build_by_buildkit` asks; empty: there is none.
+
+        Raises as `glance`.
+        """
+        if not self.wire.usable:
+            return ""
+        told = self._told
+        # It starts programs to tell of itself: so it is not asked before each build.
+        if told is None or asyncio.get_running_loop().time() > told[0]:
+            about = await self._about()
+        else:
+            about = told[1]
+        return events.platform(about) if events.has_buildkit(about) else ""
+
+    async def _about(self) -> Mapping[str, Any]:
+        found = await self.wire.get("/version") or {}
+        self._told = (asyncio.get_running_loop().time() + _KEPT_SECONDS, found)
+        return found
+
+    def build_by_buildkit(
+        self, query: Mapping[str, str | list[str]], body: bytes
+    ) -> AsyncGenerator[events.Event]:
+        """Build by the engine's own BuildKit, event by event; closing it cancels the build.
+
+        Args:
+            query: parameters of `/build`.
+            body: the context, a tar.
+
+        Raises:
+            WebError: there is no answer, or no more of it.
+            EngineError: the engine refused.
+        """
+        headers = {"Content-Type": "application/x-tar"}
+        return self.wire.post("/build", query, headers, body)
 
     async def tag(self, source: str, target: str) -> None:
         """Give an image one more name. Raises as `image`."""

@@ -29,6 +29,7 @@ from tiltd.adapters.images import (
     heard,
     pushing,
     registry,
+    straight,
 )
 from tiltd.adapters.images import endpoint as endpoints
 from tiltd.core import dockerfile, reference, reuse
@@ -53,6 +54,7 @@ class DockerImages:
         processes: runs the docker command line, and the commands of `custom_build`.
         push_patience: how long a push goes on trying, in seconds.
         state: the user's state folder, if there is one.
+        largest: bytes of a context that is sent to the Engine in one piece; 0: none is.
     """
 
     def __init__(
@@ -61,8 +63,9 @@ class DockerImages:
         *,
         push_patience: float = pushing.PATIENCE,
         state: Path | None = None,
+        largest: int = straight.LARGEST,
     ) -> None:
-        self._tools = _Tools(processes, push_patience, state)
+        self._tools = _Tools(processes, push_patience, state, largest)
 
     async def ensure(
         self,
@@ -100,8 +103,10 @@ class DockerImages:
 class _Tools:
     """What all images share."""
 
-    def __init__(self, processes: ports.Processes, patience: float, state: Path | None) -> None:
-        self.processes, self.patience = processes, patience
+    def __init__(
+        self, processes: ports.Processes, patience: float, state: Path | None, largest: int
+    ) -> None:
+        self.processes, self.patience, self.largest = processes, patience, largest
         self.pool = threads.Pool("docker", _SHORT_CALLS)
         self.credentials = credentials.Credentials()
         self._last = heard.Heard(state and state / "bases.json")
@@ -248,7 +253,9 @@ class _Ensuring:
         env, refs = self.spec.env, self.action.refs
         made = context.prepare(self.action.image, build, self.action.bases, env)
         prepared = dataclasses.replace(made, fresh=self.action.rebuild)
-        if await self.tools.has_buildx(env):
+        if await self._straight(prepared):
+            pass
+        elif await self.tools.has_buildx(env):
             if await self._buildx(prepared):
                 await self.check()  # it is in the registry by now, from where we take nothing away
                 return self.ready("")
@@ -283,6 +290,24 @@ class _Ensuring:
         except events.EngineError as error:
             self.log.write(f"{ref} can't be removed: {error.message}\n", level="warn")
 
+    async def _straight(self, prepared: context.Prepared) -> bool:
+        """Build by BuildKit without buildx, where that takes no more than a request; whether."""
+        env = self.spec.env
+        if not self.tools.largest or classic.is_asked_for(env) or not straight.fits(prepared, env):
+            return False
+        if not (buildx.program(env, self.config) or await self.tools.has_buildx(env)):
+            return False
+        docker = self._engine()
+        if not await straight.bases_are_there(prepared, docker):
+            return False
+        sent = await self.tools.pool.run(straight.request, prepared, self.tools.largest)
+        if sent is None:
+            return False
+        proxies = self.config.proxy_build_args(docker.endpoint.url)
+        return await straight.build(
+            prepared, sent, self.action.refs.local, docker, proxies, self.log
+        )
+
     async def _buildx(self, prepared: context.Prepared) -> bool:
         """Build by BuildKit; whether the image was pushed too."""
         cwd = self.spec.cwd or str(Path(self.spec.tiltfile).parent)
@@ -295,6 +320,7 @@ class _Ensuring:
                 self.action.refs.local,
                 self.tools.processes,
                 self.spec.env,
+                self.config,
                 cwd,
                 self.log,
                 push=self.action.refs.push,

@@ -7,6 +7,8 @@ from typing import Any, cast
 Event = Mapping[str, Any]
 """One JSON object of the Engine's stream (Engine API, `/build` and `/images/{name}/push`)."""
 
+_WITH_BUILDKIT = (1, 40)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EngineImage:
@@ -14,6 +16,7 @@ class EngineImage:
 
     Args:
         digests: `REPOSITORY@DIGEST` of each registry that it came from or went to.
+        triggers: whether it adds instructions to what is built on it (`ONBUILD`).
     """
 
     id: str
@@ -21,6 +24,7 @@ class EngineImage:
     architecture: str
     variant: str
     digests: tuple[str, ...] = ()
+    triggers: bool = False
 
 
 class EngineError(Exception):
@@ -45,12 +49,21 @@ def image(found: Mapping[str, Any]) -> EngineImage:
         str(found.get("Architecture", "")),
         str(found.get("Variant", "")),
         tuple(map(str, found.get("RepoDigests") or ())),
+        bool(cast("dict[str, Any]", found.get("Config") or {}).get("OnBuild")),
     )
 
 
 def platform(found: Mapping[str, Any]) -> str:
     """What the engine itself runs on, as `linux/amd64` (Engine API, `/version`)."""
-    return f"{found['Os']}/{found['Arch']}"
+    return f"{found['Os']}/{found['Arch']}" if found else ""
+
+
+def has_buildkit(found: Mapping[str, Any]) -> bool:
+    """Whether it is Docker's own engine, with BuildKit in it (Engine API, `/version`)."""
+    components = cast("list[dict[str, Any]]", found.get("Components") or [])
+    version = tuple(int(part) for part in str(found.get("ApiVersion", "0")).split("."))
+    docker = any(each.get("Name") == "Engine" for each in components)
+    return docker and found.get("Os") == "linux" and version >= _WITH_BUILDKIT
 
 
 def error(event: Event) -> str:
