@@ -3,12 +3,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import distant
 from tiltd.adapters import files
 
 if TYPE_CHECKING:
@@ -291,22 +292,20 @@ def test_without_watches_files_are_polled_and_that_is_said(root: Path) -> None:
     program = f"""
 import asyncio
 from pathlib import Path
+from tests import distant
 from tiltd.adapters import files
 async def main():
     Path("/proc/sys/user/max_inotify_watches").write_text("4")
-    came, warnings = asyncio.Event(), []
+    looked, came = asyncio.Event(), asyncio.Event()
     def listener(paths):
+        if {str(root)!r} in paths:
+            looked.set()
         if {str(root / "folder7" / "f")!r} in paths:
             came.set()
-    warned = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    def warn(text):
-        print(text)
-        loop.call_soon_threadsafe(warned.set)
-    watcher = files.Watcher(warn)
+    watcher = files.Watcher(print)
     watcher.follow(frozenset({{{str(root)!r}}}), listener)
     async with asyncio.timeout(20):
-        await warned.wait()
+        await looked.wait()
         Path({str(root / "folder7" / "f")!r}).write_text("x")
         await came.wait()
     await watcher.close()
@@ -327,3 +326,46 @@ def replace_with(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name}.swp")
     new.write_text(text)
     new.rename(path)
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[distant.Shared]:
+    with distant.shared(tmp_path) as made:
+        yield made
+
+
+async def test_what_changes_on_another_machine_is_found_by_looking(
+    far: distant.Shared, seen: Seen
+) -> None:
+    warnings: list[str] = []
+    watcher = files.Watcher(warnings.append)
+    (far.there / "src").mkdir()
+    (far.there / "src" / "before").write_text("x")
+    try:
+        watcher.follow(frozenset({str(far.here / "src")}), seen)
+        await seen.has(far.here / "src")  # it has been looked at
+        (far.there / "src" / "new").write_text("x")
+        await seen.has(far.here / "src" / "new")
+        (far.there / "src" / "new").write_text("more")
+        await seen.has_again(far.here / "src" / "new")
+    finally:
+        await watcher.close()
+    (warning,) = warnings
+    assert warning.startswith(f"{far.here} is a file system (fuse")
+
+
+async def test_a_distant_folder_in_a_near_one_is_looked_at_too(
+    far: distant.Shared, seen: Seen
+) -> None:
+    warnings: list[str] = []
+    watcher = files.Watcher(warnings.append)
+    try:
+        watcher.follow(frozenset({str(far.here.parent)}), seen)
+        await seen.has(far.here)
+        (far.there / "f").write_text("x")
+        await seen.has(far.here / "f")
+        (far.here.parent / "near").write_text("x")
+        await seen.has(far.here.parent / "near")
+    finally:
+        await watcher.close()
+    assert len(warnings) == 1

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import distant
 from tiltd.core import dockerignore
 from tiltd.runtime import buildcontext
 
@@ -241,6 +242,18 @@ def test_a_file_that_changes_is_read_again_until_it_rests(tmp_path: pathlib.Path
     assert digest(context, Growing(tmp_path / "log", 2)) == digest(context)
     with pytest.raises(buildcontext.ContextChangedError, match="log: keeps changing"):
         digest(context, Growing(tmp_path / "log", 99))
+
+
+def test_a_file_of_another_machine_is_not_believed_to_be_at_rest(tmp_path: pathlib.Path) -> None:
+    """Its times are given by another clock."""
+    with distant.shared(tmp_path) as shared:
+        there, here = plant(shared.there, a="1"), str(shared.here)
+        known = Memory()
+        while not known.known:  # until it is at rest, by the clock that it is written by
+            digest(there, known)
+        far = Memory()
+        assert digest(here, far) == digest(there)
+        assert not far.known
 
 
 class Shrinking(io.BytesIO):

@@ -9,7 +9,8 @@ or went, so a path may be missing, be removed and come back, or be a symbolic li
 A thread plans and sets watches, since that walks whole trees.  What changed between `follow` and
 the moment when its watches stand is found by the files' change times.  Events are gathered on the
 loop until it has been quiet for a moment.  When the system is out of watches, everything is polled
-instead, with a warning.
+instead, with a warning; as is always what lies on a file system of another machine (`mounts`),
+whose changes the kernel doesn't hear of.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tiltd.runtime import threads
+from tiltd.runtime import mounts, threads
 
 if TYPE_CHECKING:
     from watchdog.observers import api
@@ -64,8 +65,11 @@ class Plan:
     above: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
 
-def plan(paths: frozenset[str]) -> Plan:
-    """See the module; looks at the file system as it is now."""
+def plan(paths: frozenset[str], mounted: tuple[mounts.Mount, ...] = ()) -> Plan:
+    """See the module; looks at the file system as it is now.
+
+    A distant file system somewhere in a folder that is watched has a watch of its own.
+    """
     made = Plan()
     for path in paths:
         for place in {_place(path), os.path.realpath(path)}:
@@ -84,7 +88,16 @@ def plan(paths: frozenset[str]) -> Plan:
     for watched in list(made.watches):
         if any(str(parent) in trees for parent in Path(watched).parents):
             del made.watches[watched]
+    for tree in trees & made.watches.keys():
+        for mount in mounts.below(tree, mounted):
+            if mount.distant and not _distant(tree, mounted):
+                made.watches[mount.point] = Reach.TREE
     return made
+
+
+def _distant(folder: str, mounted: tuple[mounts.Mount, ...]) -> bool:
+    mount = mounts.holding(folder, mounted)
+    return mount is not None and mount.distant
 
 
 def _watch(made: Plan, folder: str, reach: Reach) -> None:
@@ -113,7 +126,7 @@ class Watcher:
     """Watches this machine's files; belongs to one loop, and must be closed.
 
     Args:
-        warn: told in some thread, once, that files are polled from now on.
+        warn: told in some thread that files are polled from now on, once for each reason.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
@@ -126,8 +139,10 @@ class Watcher:
         self._stale: set[str] = set()
         self._due = self._closed = self._exhausted = self._polling = False
         self._plan = Plan()
+        self._mounted: tuple[mounts.Mount, ...] = ()
         self._thread: threading.Thread | None = None
         self._threads: list[observers.Thread] = []
+        self._distant: list[observers.Thread] = []
         self._watched: dict[str, tuple[Reach, api.ObservedWatch]] = {}
         self._changed: dict[str, None] = {}
         self._first, self._last = 0.0, 0.0
@@ -182,13 +197,14 @@ class Watcher:
             self._new, self._stale = {}, set()
         if self._exhausted and not self._polling:
             self._poll()
-        made = plan(paths)
+        self._mounted = mounts.read()
+        made = plan(paths, self._mounted)
         self._plan = made  # before the watches: their first event must be understood
         for folder, (reach, watch) in list(self._watched.items()):
             if made.watches.get(folder) is not reach or _at_or_below(folder, stale):
                 del self._watched[folder]
                 with contextlib.suppress(KeyError):
-                    self._observer().unschedule(watch)
+                    self._observer(folder).unschedule(watch)
         for folder, reach in made.watches.items():
             if folder not in self._watched and not self._add(folder, reach):
                 self._again()
@@ -196,7 +212,7 @@ class Watcher:
                     self._wake.wait(_RETRY)
         for path, since in new.items():
             self._tell(_changed_since(path, since - _SLACK_NS))
-        if plan(paths).watches != made.watches:
+        if plan(paths, self._mounted).watches != made.watches:
             self._again()
 
     def _add(self, folder: str, reach: Reach) -> bool:
@@ -205,7 +221,7 @@ class Watcher:
         handler = observers.Handler(self._saw)
         filters = observers.STRUCTURE if reach is Reach.GUARD else observers.EVERYTHING
         try:
-            watch = self._observer().schedule(
+            watch = self._observer(folder).schedule(
                 handler, folder, recursive=reach is Reach.TREE, event_filter=filters
             )
         except OSError:  # gone again, or no watch left: the next plan knows
@@ -213,9 +229,18 @@ class Watcher:
         self._watched[folder] = reach, watch
         return True
 
-    def _observer(self) -> "api.BaseObserver":
+    def _observer(self, folder: str) -> "api.BaseObserver":
         from tiltd.adapters import observers  # noqa: PLC0415 - imports watchdog
 
+        mount = mounts.holding(folder, self._mounted)
+        if mount is not None and mount.distant and not self._polling:
+            if not self._distant:
+                self._distant = observers.polled(self._looked)
+                self._warn(
+                    f"{mount.point} is a file system ({mount.type}) that tells of no changes made "
+                    "elsewhere: files there are looked at once a second"
+                )
+            return cast("api.BaseObserver", self._distant[0])
         if not self._threads:
             try:
                 self._threads = observers.native(self._lost, self._exhaust)
@@ -230,22 +255,20 @@ class Watcher:
         self._stop()
         self._watched.clear()
         self._polling = True
-        self._threads = observers.polled()
+        self._threads = observers.polled(self._looked)
         self._warn(
             "the system is out of file watches: files are looked at once a second instead; "
             "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances"
         )
-        self._lost()
-        with self._wake:  # and what changes until the first look is found by its time
-            self._new |= dict.fromkeys(self._paths, time.time_ns())
         self._again()
 
     def _stop(self) -> None:
-        for thread in self._threads:
+        running = (*self._threads, *self._distant)
+        for thread in running:
             thread.stop()
-        for thread in self._threads:
+        for thread in running:
             thread.join()
-        self._threads = []
+        self._threads, self._distant = [], []
 
     def _again(self) -> None:
         with self._wake:
@@ -255,6 +278,12 @@ class Watcher:
     def _exhaust(self) -> None:
         self._exhausted = True
         self._again()
+
+    def _looked(self, folder: str) -> None:
+        """From now on changes there are seen.  What changed before, no clock of ours can tell."""
+        self._saw(folder, False)  # noqa: FBT003 - as `observers.Saw`
+        places = self._plan.names.items()
+        self._tell(n for place, names in places if _at_or_below(place, {folder}) for n in names)
 
     def _lost(self) -> None:
         """Events are missing: anything may have changed."""

@@ -115,8 +115,19 @@ def _inotify(lost: Callable[[], None], exhausted: Callable[[], None]) -> list[Th
     return [observer, watches]
 
 
-def polled() -> list[Thread]:
-    """Start an observer that looks for itself, once a second."""
-    observer = polling.PollingObserver(timeout=POLL_SECONDS)
+def polled(looked: Callable[[str], None]) -> list[Thread]:
+    """Start an observer that looks for itself, once a second.
+
+    Args:
+        looked: told in some thread each folder that has been looked at for the first time: only
+            what changes from then on will be seen.
+    """
+
+    class Looking(polling.PollingEmitter):
+        def on_thread_start(self) -> None:
+            super().on_thread_start()
+            looked(self.watch.path)
+
+    observer = api.BaseObserver(Looking, timeout=POLL_SECONDS)
     observer.start()
     return [observer]

@@ -32,6 +32,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, Protocol
 
 from tiltd.core import dockerignore
+from tiltd.runtime import mounts
 
 DOCKERFILE = ".tiltd.Dockerfile"
 """The name under which a Dockerfile is sent that isn't sent as a file of the context."""
@@ -41,6 +42,7 @@ _TRIES = 4
 _TAR_BLOCK = 1 << 20
 _FINE_TICK_NS = 50_000_000
 _COARSE_TICK_NS = 2_000_000_000
+_DISTANT_TICK_NS = 600_000_000_000
 _SECOND_NS = 1_000_000_000
 _IGNORE_FILE = ".dockerignore"
 
@@ -207,10 +209,11 @@ def digest(
         ContextChangedError: a file was replaced or removed, or never came to rest.
     """
     total = hashlib.sha256()
+    distant = frozenset[int]() if cache is None else mounts.distant_devices()
     for item in items:
         content = b""
         if item.kind is Kind.FILE:
-            content = _file_digest(item, cache)
+            content = _file_digest(item, cache, distant)
         if note is not None:
             note(item, content)
         total.update(_record(item, content))
@@ -365,7 +368,9 @@ def _record(item: Entry, content: bytes) -> bytes:
     return head.encode() + path + body
 
 
-def _file_digest(item: Entry, cache: DigestCache | None) -> bytes:
+def _file_digest(
+    item: Entry, cache: DigestCache | None, distant: frozenset[int] = frozenset()
+) -> bytes:
     asked: tuple[int, int, int, int] | None = None
     if cache is not None and item.status is not None:
         if (known := cache.get(item.source, item.status)) is not None:
@@ -383,7 +388,7 @@ def _file_digest(item: Entry, cache: DigestCache | None) -> bytes:
             started = time.time_ns()
             found, count = _read(handle, item.source)
             if count == before.st_size and _identity(before) == _identity(os.fstat(handle)):
-                if cache is not None and _at_rest(before, started):
+                if cache is not None and _at_rest(before, started, distant):
                     cache.put(item.source, before, found)
                 return found
             os.lseek(handle, 0, os.SEEK_SET)
@@ -410,13 +415,15 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _at_rest(status: os.stat_result, now: int) -> bool:
+def _at_rest(status: os.stat_result, now: int, distant: frozenset[int]) -> bool:
     """Whether a later write would show in the file's times.
 
     Some file systems count in whole seconds or two; a time without a fraction is taken for one
-    of theirs.
+    of theirs.  A distant one (`mounts`) has another clock, which may be minutes off.
     """
     newest = max(status.st_mtime_ns, status.st_ctime_ns)
+    if status.st_dev in distant:
+        return now - newest > _DISTANT_TICK_NS
     coarse = status.st_mtime_ns % _SECOND_NS == 0
     return now - newest > (_COARSE_TICK_NS if coarse else _FINE_TICK_NS)
 
