@@ -532,3 +532,21 @@ def test_durations_for_people(seconds: float, text: str) -> None:
 def test_a_problem_of_nobody_has_no_name_in_front() -> None:
     trouble = pb.Problem(message="no cluster answers", code="cluster-unreachable")
     assert report.problem(trouble, PLAIN) == ["✘ no cluster answers [cluster-unreachable]"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "title", "kept"),
+    [
+        pytest.param({2: "old", 3: "boom", 4: "new"}, "container main", ["boom"], id="its own"),
+        pytest.param({2: "old", 4: "boom"}, "container main, started again", ["boom"], id="gone"),
+        pytest.param({2: "old"}, "container main", [], id="an earlier one explains nothing"),
+        pytest.param({}, "container main", [], id="none"),
+    ],
+)
+def test_the_lines_of_a_crash_are_those_of_the_life_that_crashed_or_of_a_later_one(
+    printed: dict[int, str], title: str, kept: list[str]
+) -> None:
+    tails = Tails()
+    for life, text in printed.items():
+        tails.add(line(text, resource="web", span=f"pod/web-5d-x1/main/{life}"))
+    assert tails.of("web", CRASH) == (title, kept)

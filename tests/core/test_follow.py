@@ -82,6 +82,8 @@ def test_lives_whose_logs_are_read(
     assert frozenset[ContainerRun]().union(*of_each) == frozenset([*live, *over])
     assert follow.log_runs(s) == frozenset([*live, *over])
     assert follow.finished_runs(s) == frozenset(over)
+    started_again = live if any(run.previous for run in over) else []
+    assert follow.restarted_runs(s) == frozenset(started_again)
 
 
 def test_times_of_the_cluster_are_taken_by_its_own_clock() -> None:

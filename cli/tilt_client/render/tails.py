@@ -3,7 +3,9 @@
 The daemon names the source of a line by resource and span: `pod/NAME/CONTAINER/LIFE`,
 `container/NAME/ID` (Docker Compose's, all its lives), `build/IMAGE`, `command`, `serve`.  Of a
 pod's container that crashed, the life that did is wanted, and the finding says which; the next one
-may have begun to print by now.  Of any other container it is the newest life.
+may have begun to print by now.  If that said nothing, or its log is gone (a kubelet keeps one old
+container), a later life is shown, and called so: it mostly dies of the same.  Of any other
+container it is the newest life.
 """
 
 from collections import deque
@@ -54,7 +56,8 @@ class Tails:
             case "Serve" | "Local":
                 return "the served process", self._span(resource, "serve")
             case "Pod" if subject.container:
-                return f"container {subject.container}", self._container(resource, finding)
+                title, printed = self._container(resource, finding)
+                return f"container {subject.container}{title}", printed
             case "Container":
                 span = f"container/{subject.name}/{subject.uid[:12]}"
                 return f"container {subject.name}", self._span(resource, span)
@@ -64,13 +67,15 @@ class Tails:
     def _span(self, resource: str, span: str) -> list[str]:
         return list(self._lines.get((resource, span), ()))
 
-    def _container(self, resource: str, finding: pb.Finding) -> list[str]:
+    def _container(self, resource: str, finding: pb.Finding) -> tuple[str, list[str]]:
+        """What is to be said about the life that is shown, and its lines."""
         subject = finding.chain[-1]
         span = f"pod/{subject.name}/{subject.container}"
         lives = self._lives.get((resource, span), [])
-        if finding.HasField("life"):
-            return self._span(resource, f"{span}/{finding.life}")
-        return self._span(resource, f"{span}/{lives[-1]}") if lives else []
+        wanted = finding.life if finding.HasField("life") else max(lives, default=0)
+        if wanted not in lives and (later := [life for life in lives if life > wanted]):
+            return ", started again", self._span(resource, f"{span}/{later[-1]}")
+        return "", self._span(resource, f"{span}/{wanted}")
 
     def _build(self, image: str) -> list[str]:
         """A build is logged under one of the resources that use its image."""

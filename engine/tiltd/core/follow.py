@@ -123,6 +123,13 @@ def finished_runs(s: State) -> frozenset[ContainerRun]:
     return frozenset(run for run, over in _all_runs(s) if over)
 
 
+def restarted_runs(s: State) -> frozenset[ContainerRun]:
+    """Those that began where another is over: they may say what that one said."""
+    runs = dict(_all_runs(s))
+    again = {(run.uid, run.container) for run in runs if run.previous}
+    return frozenset(r for r, over in runs.items() if not over and (r.uid, r.container) in again)
+
+
 def _all_runs(s: State) -> Iterator[tuple[ContainerRun, bool]]:
     for name in s.active:
         yield from _resource_runs(name, s)

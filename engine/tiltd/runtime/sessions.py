@@ -29,6 +29,9 @@ from tiltd.runtime.worker import Worker
 # How long the logs of pods that are over may take to arrive after the verdict, where the cluster is
 # slow to give them; nothing waits once they are there, and not much where somebody wants to go.
 _DRAIN, _DRAIN_WHEN_CANCELLED = 5.0, 1.0
+# The same for those that have been started again: they have no end, but what one of them has said
+# so far may be all that is left of what all of them say.
+_DRAIN_AGAIN = 0.5
 
 
 def _frame(state: State) -> tuple[object, ...]:
@@ -161,6 +164,7 @@ class Sessions:
             hurry = ended is not None and ended.outcome is Outcome.CANCELLED
             seconds = _DRAIN_WHEN_CANCELLED if hurry else _DRAIN
             await cluster.drain(follow.finished_runs(state), seconds)
+            await cluster.drain(follow.restarted_runs(state), _DRAIN_AGAIN)
         await self._worker.forget()
         self._logs.flush()
         self._remembered.clear()

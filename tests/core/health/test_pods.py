@@ -311,6 +311,14 @@ def test_a_crash_loop_is_told_with_exit_code_count_and_chain() -> None:
     assert "64Mi" in worst.hint
 
 
+def test_a_limit_is_named_also_where_the_runtime_missed_who_killed() -> None:
+    limited = box(
+        back_off(), last=ended(137, reason="Error"), resources={"limits": {"memory": "64Mi"}}
+    )
+    assert "its limit is 64Mi" in judge(pod(limited)).worst.hint
+    assert "a limit" in judge(pod(box(back_off(), last=ended(137)))).worst.hint
+
+
 @pytest.mark.parametrize(
     ("reported", "verdict", "observed"),
     [

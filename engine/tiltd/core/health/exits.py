@@ -35,12 +35,14 @@ SIGNALS: Final[Mapping[int, str]] = {
 
 _HIGHEST_SIGNAL = 64
 
+_KILLED = 137
+
 _CODES: Final[Mapping[int, str]] = {
     126: "the command may not be executed: set its execute bit (chmod +x) in the image",
     127: "a command was not found: check command and args, and that the image contains it",
     132: "the CPU doesn't know an instruction: the image may be built for a newer CPU model",
     134: "the program aborted itself: its last lines say why",
-    137: "killed from outside: a limit, a node out of memory, or it did not end when asked to",
+    _KILLED: "killed from outside: a limit, a node out of memory, or it did not end when asked to",
     139: "the program accessed memory that it may not: a bug in it or in a native library",
     143: "it was asked to end: by a probe, a rollout or another process",
     255: "often a runtime that could not execute the program: its output says more",
@@ -130,4 +132,10 @@ def advice(ended: Obj, memory_limit: str) -> str:
         has = f"its limit is {memory_limit}" if memory_limit else "it has no limit of its own"
         return f"it used more memory than it may ({has}): raise resources.limits.memory or use less"
     said = hint(fields.text(ended, "message"))
+    if not said and memory_limit and fields.number(ended, "exitCode") == _KILLED:
+        # A runtime with much to do can miss that it was the kernel, for want of memory.
+        return (
+            f"killed from outside: more memory than it may have (its limit is {memory_limit}), "
+            "a node out of memory, or it did not end when asked to"
+        )
     return said or _CODES.get(fields.number(ended, "exitCode"), "")
