@@ -1,10 +1,12 @@
 """`tiltd`: the daemon of one project folder, in the foreground.
 
 `tilt-client` starts it in the background with `--ready-fd`; by hand it is started to see its log.
+
+Most of a start is imports, and what they make stays: to look for garbage among it again and again
+takes a tenth of the time.  So that is put off until all is imported (`app`), the imports too.
 """
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
@@ -12,11 +14,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tilt_api.address import AddressError
 from tilt_api.version import VERSION
-from tiltd.app import App, Config
-from tiltd.server.listening import Claim, TakenError
+
+if TYPE_CHECKING:
+    from tiltd.app import Config
+    from tiltd.server.listening import Claim
 
 _IDLE = 3 * 60 * 60.0
 
@@ -32,6 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not Path(options.project_dir).is_dir():
         _complain(f"no such folder: {options.project_dir}")
         return 2
+    gc.disable()
+    return _claimed(options)
+
+
+def _claimed(options: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415 - see the module
+
+    from tilt_api.address import AddressError  # noqa: PLC0415
+    from tiltd.app import Config  # noqa: PLC0415
+    from tiltd.server.listening import Claim, TakenError  # noqa: PLC0415
+
     with Claim(options.project_dir, options.ready_fd) as claim:
         try:
             address = claim.take()
@@ -54,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             gc.freeze()  # else the interpreter's end looks for circles in all of it: 0.2 s
 
 
-async def _serve(config: Config, claim: Claim, *, foreground: bool) -> int:
+async def _serve(config: "Config", claim: "Claim", *, foreground: bool) -> int:
+    import asyncio  # noqa: PLC0415 - see the module
+
+    from tiltd.app import App  # noqa: PLC0415
+
     app = App(config)
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -8,6 +8,7 @@ Calls are answered before the adapters are imported, let alone kubernetes, docke
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -184,6 +185,9 @@ class App:
         self._follow_files(self.store.state)
         for name in module.HEAVY:
             await alone("warm", imports.load, name)
+        # What is there by now stays: garbage is looked for among what comes (`__main__`).
+        gc.freeze()
+        gc.enable()
         while True:
             await asyncio.Event().wait()
 

@@ -5,6 +5,7 @@
     logins       certificates, tokens and passwords that stand in a kubeconfig
     credentials  turns a context into them, by plugins and the official client where it takes those
     connection   raw HTTP requests and streams; the only module that imports aiohttp
+    trust        keeps aiohttp from loading certificates that nobody here uses
     discovery    how a kind is spelled in a URL
     faults       what an answer that is no success means, and what to do about it
     objects      apply, delete, list

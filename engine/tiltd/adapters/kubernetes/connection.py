@@ -27,12 +27,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from urllib import parse
 
-import aiohttp
-
+from tiltd.adapters.kubernetes import trust
 from tiltd.adapters.kubernetes.credentials import Access, Credentials
 from tiltd.adapters.kubernetes.faults import Refused
 from tiltd.adapters.kubernetes.wire import NoAnswer, Reply, Request, Trouble
 from tiltd.model.desired import JSON
+
+with trust.none_loaded():
+    import aiohttp
 
 _CONNECT_SECONDS = 5.0
 _RELOAD_PAUSE = 5.0
