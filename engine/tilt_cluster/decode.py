@@ -14,7 +14,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import schema
+from tilt_cluster import quantities, schema
 from tilt_cluster.objects import ApiError
 
 _DEEPEST = 100
@@ -151,9 +151,9 @@ class Decoder:
                 ]
             case "integer" if isinstance(value, float) and value.is_integer():
                 return int(value)
+            case _ if of.short == "Quantity":
+                return self._quantity(value)
             case _:
-                if of.short == "Quantity" and not _QUANTITY.fullmatch(str(value)):
-                    raise self.refuse(_QUANTITY_RULE)
                 if not _fits(of, value):
                     raise self._wrong(of, value, path, _go_type(of, value))
                 if self._typed and of.raw.get("format") == "byte":
@@ -161,6 +161,12 @@ class Decoder:
                     if fault:
                         raise self.refuse(fault)
                 return value
+
+    def _quantity(self, value: Any) -> Any:
+        if not _QUANTITY.fullmatch(str(value)):
+            raise self.refuse(_QUANTITY_RULE)
+        # Who applies an object is compared with others by what it says.
+        return value if self._whole else quantities.canonical(value)
 
     def _nothing(self, items: schema.Schema) -> Any:
         """What null in a list is to Go: the item type's zero value."""
@@ -202,6 +208,8 @@ class Decoder:
             if of.is_struct:
                 self._owner = of.short or self._kind
             read = self._any(child, item, inner, depth + 1)
+            if self._typed and not self._whole and not of.is_struct and child.short == "Quantity":
+                read = quantities.canonical(read, milli=True)
             if (
                 self._typed
                 and of.is_struct

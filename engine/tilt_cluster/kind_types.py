@@ -217,6 +217,7 @@ FIELDS: Mapping[str, Mapping[str, Rule]] = {
         "leaseTransitions": _not_negative,
     },
     "LimitRangeSpec": {"limits": _own},
+    "LimitRangeItem": {"type": _own},
 }
 
 

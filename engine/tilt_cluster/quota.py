@@ -44,7 +44,7 @@ _STORAGE = frozenset(
 _OF_SERVICES = frozenset({"services.nodeports", "services.loadbalancers"})
 _HUGE = ("hugepages-", "requests.hugepages-")
 _OF_CLAIMS = ".storageclass.storage.k8s.io/"
-_STANDARD = _COUNTED | _COMPUTE | _STORAGE | _OF_SERVICES | {"requests.storage"}
+STANDARD = _COUNTED | _COMPUTE | _STORAGE | _OF_SERVICES | {"requests.storage"}
 _SCOPES = (
     "Terminating",
     "NotTerminating",
@@ -281,7 +281,7 @@ def status(reads: Reads, quota: Object) -> Mapping[str, Any]:
     for resource, keys in homes.items():
         used |= _sum(reads, quota, resource, keys)
     return {
-        "hard": {key: str(quantities.parse(value)) for key, value in _hard(quota).items()},
+        "hard": {key: quantities.canonical(value) for key, value in _hard(quota).items()},
         "used": {key: str(used[key]) for key in _hard(quota) if key in used},
     }
 
@@ -310,7 +310,7 @@ def _check_key(key: str, path: str) -> Iterator[Cause]:
     wrong = names.label_key(key)
     if wrong:
         yield from (refusals.invalid(path, key, one) for one in wrong)
-    elif "/" not in key and key not in _STANDARD and not key.startswith(_HUGE):
+    elif "/" not in key and key not in STANDARD and not key.startswith(_HUGE):
         for text in ("resource type or fully qualified", "resource for quota"):
             yield refusals.invalid(path, key, f"must be a standard {text}")
 
@@ -320,7 +320,7 @@ def _check_scopes(scopes: Sequence[str], hard: Mapping[str, Any]) -> Iterator[Ca
     for scope in scopes:
         if scope not in _SCOPES:
             yield refusals.invalid(path, list(scopes), "unsupported scope")
-        elif any(not _fits(scope, key) for key in hard if key in _STANDARD):
+        elif any(not _fits(scope, key) for key in hard if key in STANDARD):
             text = "unsupported scope applied to resource"
             yield refusals.invalid(path, list(scopes), text)
     for pair in _CONFLICTS:
@@ -339,7 +339,7 @@ def _check_selector(obj: Object, hard: Mapping[str, Any]) -> Iterator[Cause]:
         values: list[str] = one.get("values") or []
         if scope not in _SCOPES:
             yield refusals.invalid(f"{path}.scopeName", scope, "unsupported scope")
-        elif any(not _fits(scope, key) for key in hard if key in _STANDARD):
+        elif any(not _fits(scope, key) for key in hard if key in STANDARD):
             text = "unsupported scope applied to resource"
             yield refusals.invalid(path, scope, text)
         if operator not in _OPERATORS:

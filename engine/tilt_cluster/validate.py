@@ -14,6 +14,7 @@ from tilt_cluster import (
     custom,
     custom_rules,
     fields,
+    limit_rules,
     names,
     pod_rules,
     quota,
@@ -392,6 +393,7 @@ def _ingress(obj: Object) -> Iterator[Cause]:
 
 _RULES = {
     ("", "configmaps"): _data,
+    ("", "limitranges"): limit_rules.check,
     ("", "persistentvolumes"): _volume,
     ("", "pods"): _pod,
     ("", "podtemplates"): _pod_template,

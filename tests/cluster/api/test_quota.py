@@ -245,6 +245,102 @@ def limits(api: Client, namespace: str, *items: Any) -> None:
 WRONG = pod(container(limits={"cpu": "100"}))
 
 
+@pytest.mark.parametrize(
+    ("given", "causes"),
+    [
+        pytest.param(
+            [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1000m"}}],
+            [
+                ("min[cpu]", '"2": min value 2 is greater than max value 1'),
+                ("defaultRequest[cpu]", '"1": min value 2 is greater than default request value 1'),
+                ("default[cpu]", '"2": min value 2 is greater than default value 1'),
+            ],
+            id="the least is more than the most",
+        ),
+        pytest.param(
+            [{"type": "Container", "max": {"memory": "1Gi"}, "defaultRequest": {"memory": "2Gi"}}],
+            [
+                (
+                    "defaultRequest[memory]",
+                    f'"2Gi": default request value 2Gi is greater than {what} value 1Gi',
+                )
+                for what in ("max", "default limit")
+            ],
+            id="asks for more than there may be",
+        ),
+        pytest.param(
+            [{"type": "Container", "default": {"a/b": "2"}, "defaultRequest": {"a/b": "1"}}],
+            [
+                (
+                    "defaultRequest[a/b]",
+                    '"1": default value 2 must equal to defaultRequest value 1 in a/b',
+                )
+            ],
+            id="what can't be shared",
+        ),
+        pytest.param(
+            [
+                {
+                    "type": "Pod",
+                    "min": {"cpu": "1"},
+                    "max": {"cpu": "2", "pods": "1"},
+                    "maxLimitRequestRatio": {"cpu": "3", "foo": "0.5"},
+                }
+            ],
+            [
+                ("max[pods]", '"pods": must be a standard resource for containers'),
+                (
+                    "maxLimitRequestRatio[foo]",
+                    '"foo": must be a standard resource type or fully qualified',
+                ),
+                (
+                    "maxLimitRequestRatio[foo]",
+                    '"foo": must be a standard resource for containers',
+                ),
+                (
+                    "maxLimitRequestRatio[cpu]",
+                    '"3": ratio 3 is greater than max/min = 2.000000',
+                ),
+                ("maxLimitRequestRatio[foo]", '"500m": ratio 500m is less than 1'),
+            ],
+            id="ratios and names",
+        ),
+        pytest.param(
+            [{"type": "Foo"}],
+            [("type", '"Foo": must be a standard limit type or fully qualified')],
+            id="a type that nobody knows",
+        ),
+    ],
+)
+def test_a_limit_range_that_contradicts_itself_is_refused(
+    api: Client, namespace: str, given: list[Any], causes: list[tuple[str, str]]
+) -> None:
+    path = f"/api/v1/namespaces/{namespace}/limitranges"
+    body = {"metadata": {"name": "a"}, "spec": {"limits": given}}
+    answer = api.call("POST", path, body, dryRun="All")
+
+    assert answer.code == 422, answer
+    assert sorted((field, text) for field, _, text in answer.causes) == sorted(
+        (f"spec.limits[0].{field}", f"Invalid value: {text}") for field, text in causes
+    )
+
+
+def test_a_limit_range_may_not_say_what_has_no_meaning(api: Client, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/limitranges"
+    storage = {"type": "PersistentVolumeClaim", "default": {"storage": "1Gi"}}
+    given = [{"type": "Pod", "default": {"cpu": "1"}}, {"type": "Pod"}, storage]
+    body = {"metadata": {"name": "a"}, "spec": {"limits": given}}
+    answer = api.call("POST", path, body, dryRun="All")
+
+    assert answer.code == 422, answer
+    neither = "either minimum or maximum storage value is required, but neither was provided"
+    assert [(field, text) for field, _, text in answer.causes] == [
+        ("spec.limits[0].default", "Forbidden: may not be specified when `type` is 'Pod'"),
+        ("spec.limits[1].type", 'Duplicate value: "Pod"'),
+        ("spec.limits[2].limits", f"Required value: {neither}"),
+    ]
+
+
 def test_containers_get_a_limit_ranges_defaults(api: Client, namespace: str) -> None:
     usual = {"cpu": "200m", "memory": "64Mi"}
     limits(
