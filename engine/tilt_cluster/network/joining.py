@@ -8,6 +8,7 @@ that one that has just become free is the last to be used again: others may stil
 import ipaddress
 import logging
 import os
+import platform
 from collections.abc import Sequence
 
 from tilt_cluster.network import bridge, links
@@ -23,6 +24,9 @@ class Joining:
         subnet: all its addresses.
         own: those that the Engine doesn't give.
         gateway: the host's.
+
+    Attributes:
+        usable: False once it has turned out that the Engine must do it after all.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Joining:
         self._own = [str(one) for one in own if str(one) != gateway]
         self._next = 0
         self._taken: set[str] = set()
+        self.usable = True
 
     def take(self) -> str:
         """An address that no pod has.
@@ -63,6 +68,7 @@ class Joining:
         """Give a sandbox its network.
 
         Raises:
+            links.ElsewhereError: the sandbox's processes can't be seen from here.
             OSError: the kernel refuses, or the sandbox has ended.
         """
         with_mask = ipaddress.IPv4Interface(f"{address}/{self._subnet.prefixlen}")
@@ -73,7 +79,7 @@ class Joining:
 
 async def find(cluster: str, made: bridge.Bridge) -> Joining | None:
     """The way to a cluster's bridge; None where it is left to the Engine."""
-    if os.geteuid() != 0 or made.engines is None:
+    if platform.system() != "Linux" or os.geteuid() != 0 or made.engines is None:
         return None
     interface = bridge.interface(cluster)
     if trouble := await links.in_thread(lambda: links.trouble(interface)):

@@ -43,6 +43,10 @@ _LOOPBACK = 1
 _ANSWER = 65536
 
 
+class ElsewhereError(OSError):
+    """The Engine counts its processes in another namespace than ours."""
+
+
 def interface(sandbox: str) -> str:
     """The name of a pod's interface on the host, by the id of its sandbox (at most 15 long)."""
     return f"tilt{sandbox[:8]}"
@@ -72,8 +76,10 @@ def join(sandbox: str, pid: int, bridge: str, address: ipaddress.IPv4Interface, 
         via: the gateway.
 
     Raises:
+        ElsewhereError: that is not the sandbox's process here.
         OSError: the kernel refuses, or the process has ended.
     """
+    _recognize(sandbox, pid)
     name = interface(sandbox)
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(_rtnetlink())
@@ -92,6 +98,16 @@ def join(sandbox: str, pid: int, bridge: str, address: ipaddress.IPv4Interface, 
             _ask(inside, _NEWLINK, 0, _link(one, up=True))
         _ask(inside, _NEWADDR, _CREATE | _EXCL, _address(index, address))
         _ask(inside, _NEWROUTE, _CREATE | _EXCL, _default_route(index, via))
+
+
+def _recognize(sandbox: str, pid: int) -> None:
+    """Look whether a process is the sandbox's: its control group has the container's id."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        groups = ""
+    if sandbox not in groups:
+        raise ElsewhereError(f"process {pid} is not that of container {sandbox[:12]} here")
 
 
 def enter(pid: int) -> None:

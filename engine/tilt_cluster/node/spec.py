@@ -33,11 +33,13 @@ def on_host_network(pod: Object) -> bool:
 
 
 def joined_by_engine(pod: Object) -> bool:
-    """Whether only the Engine can give the pod its network: with host ports, and with sysctls.
+    """Whether only the Engine can give the pod its network: host's, host ports, and sysctls.
 
-    The latter may be about the interface, which must be there before they are set.
+    The last may be about the interface, which must be there before they are set.
     """
-    return bool(fields.get(pod, "spec", "securityContext", "sysctls", default=()) or _bindings(pod))
+    return on_host_network(pod) or bool(
+        fields.get(pod, "spec", "securityContext", "sysctls", default=()) or _bindings(pod)
+    )
 
 
 def hostname(pod: Object) -> str:

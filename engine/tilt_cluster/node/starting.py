@@ -4,12 +4,14 @@ Every step that fails leaves the reason and message of the kubelet in the slot, 
 event, and says when to try again.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilt_cluster import engine, fields
-from tilt_cluster.network import bridge
+from tilt_cluster.network import bridge, links
+from tilt_cluster.network.joining import Joining
 from tilt_cluster.node import (
     containers,
     environment,
@@ -26,6 +28,7 @@ from tilt_cluster.objects import Object
 if TYPE_CHECKING:
     from tilt_cluster.node.pod import Pod
 
+_LOG = logging.getLogger(__name__)
 _CONFLICT, _GONE = 409, 404
 _CONFIG_RETRY = 10.0
 
@@ -39,8 +42,17 @@ async def sandbox(world: World, pod: Object) -> tuple[str, str]:
         OSError: the pod can't be put on the bridge.
     """
     joining = world.network.joining
-    if joining is None or spec.on_host_network(pod) or spec.joined_by_engine(pod):
+    if joining is None or not joining.usable or spec.joined_by_engine(pod):
         return await _joined_by_engine(world, pod)
+    try:
+        return await _joined_by_node(world, joining, pod)
+    except links.ElsewhereError as error:
+        _LOG.warning("from now on the Engine gives pods their network: %s", error)
+        joining.usable = False
+        return await _joined_by_engine(world, pod)
+
+
+async def _joined_by_node(world: World, joining: Joining, pod: Object) -> tuple[str, str]:
     address = joining.take()
     try:
         made = await _create_sandbox(world, pod, network=None, address=address)

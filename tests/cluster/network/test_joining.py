@@ -52,6 +52,13 @@ def test_a_bridge_that_is_elsewhere_is_no_bridge() -> None:
     assert done.stdout.strip()
 
 
+def test_a_process_that_is_not_the_sandboxs_is_left_alone() -> None:
+    address = ipaddress.IPv4Interface("10.0.0.2/28")
+
+    with pytest.raises(links.ElsewhereError):
+        links.join("0123456789", os.getpid(), "no-such-bridge", address, "10.0.0.1")
+
+
 _IN_A_NAMESPACE = """
 import ipaddress, subprocess, threading
 from tilt_cluster.network import links
@@ -66,6 +73,7 @@ command = ["unshare", "--net", "sh", "-c", "echo; exec cat"]
 with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pod:
     pod.stdout.readline()  # it is in its namespace
     address = ipaddress.IPv4Interface("10.9.0.7/24")
+    links._recognize = lambda *_: None  # no container, and no control group
     given = ("0123456789", pod.pid, "bridge0", address, "10.9.0.1")
     work = threading.Thread(target=links.join, args=given)
     work.start()

@@ -11,6 +11,7 @@ import pytest
 from tests.cluster.node import small
 from tests.cluster.node.small import PYTHON, Small, status
 from tilt_cluster import fields
+from tilt_cluster.network import links
 from tilt_cluster.objects import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -409,6 +410,21 @@ async def test_a_pod_on_the_hosts_network_and_one_with_a_port_there(cluster: Sma
     await cluster.ready("other")
     said = await cluster.run("other", "timeout", "5", "wget", "-qO-", f"http://{address}/")
     assert said == (0, "published\n")
+
+
+async def test_where_the_engines_processes_are_not_seen_it_gives_pods_their_network(
+    cluster: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*_: object) -> None:
+        raise links.ElsewhereError("not here")
+
+    monkeypatch.setattr(links, "join", elsewhere)
+    cluster.pod("a", _SLEEP)
+    pod = await cluster.ready("a")
+
+    code, text = await cluster.run("a", "ip", "address", "show", "eth0")
+    assert code == 0
+    assert f"inet {fields.get(pod, 'status', 'podIP')}/" in text
 
 
 async def test_a_pod_that_is_deleted_at_once_leaves_neither_sandbox_nor_probes(
