@@ -235,6 +235,10 @@ class Api:
         """Create a fresh object, which this changes and keeps."""
         kind = self.kind(resource)
         resource = self.catalog.home(resource)
+        version = obj.get("metadata", {}).pop("resourceVersion", "")
+        if version not in ("", "0") and not options.trusted:
+            text = "resourceVersion should not be set on objects to be created"
+            raise ApiError(500, "", text)
         metadata = self._new_metadata(kind, obj)
         self._check_namespace(kind, metadata)
         if not options.trusted and kind.has_status():
@@ -262,7 +266,7 @@ class Api:
         obj.update({"apiVersion": api_version, "kind": kind.kind, **given})
         obj["apiVersion"], obj["kind"] = api_version, kind.kind
         metadata: dict[str, Any] = obj.setdefault("metadata", {})
-        for key in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
             metadata.pop(key, None)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = self._fresh_name(kind, metadata)
@@ -312,7 +316,8 @@ class Api:
             custom.fill(kind.storage.schema, obj)
 
     def _check(self, kind: catalog.Kind, old: Object | None, obj: Object, options: Options) -> None:
-        causes = validate.check(kind, old, obj, options.subresource)
+        part = options.subresource or ("own" if options.trusted else "")
+        causes = validate.check(kind, old, obj, part)
         if causes:
             name: str = obj["metadata"].get("name", "")
             raise refusals.invalid_object(kind.group, kind.kind, name, causes)
@@ -382,7 +387,7 @@ class Api:
     def _check_same(self, kind: catalog.Kind, old: Object, metadata: Mapping[str, Any]) -> None:
         name = old["metadata"]["name"]
         given = metadata.get("resourceVersion")
-        if given and given != old["metadata"]["resourceVersion"]:
+        if given not in (None, "", "0", old["metadata"]["resourceVersion"]):
             raise refusals.conflict(kind.resource, name)
         uid = metadata.get("uid")
         if uid and uid != old["metadata"]["uid"]:

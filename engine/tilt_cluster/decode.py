@@ -76,11 +76,36 @@ def parse_yaml(body: bytes) -> Any:
     import yaml  # noqa: PLC0415 - takes 30 ms that a start doesn't have
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(loader):  # type: ignore[misc] # one of two classes
+        """Keeps every key, so that those which come twice are known."""
+
+    def pairs(reader: Any, node: Any) -> Any:
+        reader.flatten_mapping(node)
+        return _Pairs(
+            [
+                (str(reader.construct_object(key)), reader.construct_object(value, deep=True))
+                for key, value in node.value
+            ]
+        )
+
+    Loader.add_constructor("tag:yaml.org,2002:map", pairs)
     try:
-        value: Any = yaml.load(body, Loader=loader)  # noqa: S506 - a safe loader
-        return json.loads(json.dumps(value, default=str))
+        value: Any = yaml.load(body, Loader=Loader)  # noqa: S506 - a safe loader
+        return _plain_value(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RefusedError(f"error converting YAML to JSON: yaml: {error}") from error
+
+
+def _plain_value(value: Any) -> Any:
+    """A YAML value as JSON has it: times are texts."""
+    if isinstance(value, _Pairs):
+        for key, item in value.items():
+            value[key] = _plain_value(item)
+        return value
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]  # pyright: ignore[reportUnknownVariableType] - YAML
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 class Decoder:
@@ -215,7 +240,8 @@ class Decoder:
                 and of.is_struct
                 and not read
                 and key not in required
-                and (_vanishes(child, read) or (not self._whole and _is_zero(of, key, child)))
+                and not self._whole
+                and (_vanishes(child, read) or _is_zero(of, key, child))
             ):
                 continue
             found[key] = read

@@ -109,6 +109,25 @@ def after_update(
     return _written(kept)
 
 
+def doubles(of: Schema, value: Any, path: str = "") -> Iterator[str]:
+    """What is said twice: items of a `map` list that have the same keys."""
+    if is_map(value):
+        for key, item in value.items():
+            child = of.field(key)
+            if child is not None and (is_map(item) or is_list(item)):
+                yield from doubles(child, item, f"{path}.{key}")
+    elif is_list(value):
+        seen = set[Any]()
+        for item in value:
+            found = of.key_of(item) if of.list_type == "map" else None
+            if found is not None and found in seen:
+                pairs = zip(of.keys, found, strict=True)
+                said = ",".join(f"{name}={json.dumps(part)}" for name, part in pairs)
+                yield f"{path}: duplicate entries for key [{said}]"
+            seen.add(found)
+            yield from doubles(of.items, item, path)
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What an apply gives: the object, and its managedFields."""

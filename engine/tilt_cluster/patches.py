@@ -51,14 +51,16 @@ def _operate(document: Any, operation: Mapping[str, Any]) -> Any:
     path: str = operation["path"]
     match operation["op"]:
         case "add":
-            return _add(document, path, operation["value"])
+            return _add(document, path, operation.get("value"))
         case "remove":
             return _remove(document, path)[0]
         case "replace":
-            _find(document, path)
             if not path:
-                return operation["value"]
-            return _add(_remove(document, path)[0], path, operation["value"])
+                return operation.get("value")
+            if is_list(_find(document, path[: path.rindex("/")])):
+                _remove(document, path)
+            # An object's field may be new: the API server's library takes it so.
+            return _add(document, path, operation.get("value"))
         case "move":
             document, value = _remove(document, operation["from"])
             return _add(document, path, value)
@@ -186,12 +188,14 @@ def _field(of: Schema | None, now: Any, value: Any) -> Any:
         if of.merge_key:
             return _items(of, of.merge_key, now if is_list(now) else [], value)
         known = list(now) if is_list(now) else []
-        return [*known, *(one for one in value if one not in known)]
+        merged = [*known, *(one for one in value if one not in known)]
+        return _merged_order(merged, value, known)
     return value
 
 
 def _items(of: Schema, key: str, now: Sequence[Any], patch: Sequence[Any]) -> Sequence[Any]:
     items: list[Any] = list(now)
+    named: list[Any] = []
     if any(is_map(one) and one.get("$patch") == "replace" for one in patch):
         return [one for one in patch if one.get("$patch") != "replace"]
     for one in patch:
@@ -199,13 +203,33 @@ def _items(of: Schema, key: str, now: Sequence[Any], patch: Sequence[Any]) -> Se
             text = f"map: {json.dumps(one)} does not contain declared merge key: {key}"
             raise refusals.bad_request(text)
         at = next((at for at, item in enumerate(items) if _has(item, key, one[key])), None)
+        named.append(one[key])
         if one.get("$patch") == "delete":
             items = [item for item in items if not _has(item, key, one[key])]
         elif at is None:
             items.append(strategic(of.items, {}, one))
         else:
             items[at] = strategic(of.items, items[at], one)
-    return items
+    names = [item.get(key) if is_map(item) else None for item in items]
+    before = [item.get(key) if is_map(item) else None for item in now]
+    order = _merged_order(names, named, before)
+    return sorted(items, key=lambda item: order.index(item.get(key) if is_map(item) else None))
+
+
+def _merged_order(
+    names: Sequence[Any], patched: Sequence[Any], before: Sequence[Any]
+) -> Sequence[Any]:
+    """The order of a merged list: what the patch names, in its order, merged with the rest.
+
+    A patched item that was there stays before those that it preceded; a new one comes first.
+    """
+    left = [name for name in patched if name in names]
+    right = [name for name in names if name not in left]
+    merged: list[Any] = []
+    while left and right:
+        behind = left[0] in before and before.index(left[0]) > before.index(right[0])
+        merged.append(right.pop(0) if behind else left.pop(0))
+    return [*merged, *left, *right]
 
 
 def _has(item: Any, key: str, value: Any) -> bool:

@@ -210,18 +210,38 @@ def ephemeral_kept(old: Object, new: Object) -> Iterator[Cause]:
 def kept(old: Object, new: Object) -> Iterator[Cause]:
     """What never changes in a pod."""
     before, after = _fixed(old["spec"]), _fixed(new["spec"])
-    if not old["spec"].get("nodeName"):
-        before.pop("nodeName", None)
-        after.pop("nodeName", None)
     if before != after:
         yield refusals.forbidden("spec", _SPEC_RULE)
+    yield from _deadline(old["spec"], new["spec"])
+    gates = {one.get("name") for one in old["spec"].get("schedulingGates") or ()}
+    for at, one in enumerate(new["spec"].get("schedulingGates") or ()):
+        if one.get("name") not in gates:
+            text = f"only deletion is allowed, but found new scheduling gate '{one.get('name')}'"
+            yield refusals.forbidden(f"spec.schedulingGates[{at}].name", text)
+
+
+def bound(old: Object, new: Object) -> Iterator[Cause]:
+    """What the cluster itself never changes in a pod: it may give it a node."""
+    node = new["spec"].get("nodeName")
+    if not old["spec"].get("nodeName") and node:
+        old = {**old, "spec": {**old["spec"], "nodeName": node}}
+    yield from kept(old, new)
+
+
+def _deadline(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cause]:
+    was, wanted = before.get("activeDeadlineSeconds"), after.get("activeDeadlineSeconds")
+    path = "spec.activeDeadlineSeconds"
+    if was is not None and wanted is None:
+        text = "must not update from a positive integer to nil value"
+        yield refusals.invalid(path, None, text)
+    elif was is not None and wanted > was:
+        yield refusals.invalid(path, wanted, "must be less than or equal to previous value")
 
 
 def _fixed(given: Mapping[str, Any]) -> dict[str, Any]:
     left_out = {
         "activeDeadlineSeconds",
         "tolerations",
-        "terminationGracePeriodSeconds",
         "schedulingGates",
     }
     fixed = {key: value for key, value in given.items() if key not in left_out}

@@ -156,8 +156,9 @@ def status(error: ApiError) -> Mapping[str, Any]:
         "metadata": {},
         "status": "Failure",
         "message": error.message,
-        "reason": error.reason,
     }
+    if error.reason:
+        found["reason"] = error.reason
     if error.details:
         found["details"] = dict(error.details)
     found["code"] = error.code

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tilt_cluster import fields
+from tilt_cluster import fields, names
 from tilt_cluster.objects import ApiError, Object, Resource
 
 Test = Callable[[Object], bool]
@@ -49,7 +49,6 @@ _FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "secrets"): ("type",),
     ("", "services"): ("spec.clusterIP", "spec.type"),
     ("", "replicationcontrollers"): ("status.replicas",),
-    ("apps", "replicasets"): ("status.replicas",),
     ("batch", "jobs"): ("status.successful",),
     ("certificates.k8s.io", "certificatesigningrequests"): ("spec.signerName",),
 }
@@ -105,6 +104,16 @@ def _term(part: str, text: str) -> _Term:
         values = frozenset(value.strip() for value in found[3].split(","))
         return _Term(found[1], found[2], values)
     if found := _COMPARE.fullmatch(part):
+        for fault in (*names.label_key(found[1]), *names.label_value(found[3])):
+            raise ApiError(
+                400, "BadRequest", f"unable to parse requirement: {part.strip()}: {fault}"
+            )
+        if found[2] in "<>" and not found[3].lstrip("-").isdigit():
+            why = (
+                f'unable to parse requirement: values[0]: Invalid value: "{found[3]}": for '
+                "'Gt', 'Lt' operators, the value must be an integer"
+            )
+            raise ApiError(400, "BadRequest", why)
         operator = {"=": "in", "==": "in", "!=": "notin"}.get(found[2], found[2])
         return _Term(found[1], operator, frozenset({found[3]}))
     if found := _EXISTS.fullmatch(part):

@@ -185,7 +185,7 @@ def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
         warnings.append("the embedded cluster serves UDP at the cluster IP, but at no node port")
     if spec["type"] == "ExternalName":
         return
-    _one_family(spec)
+    _one_family(spec, service["metadata"]["name"])
     taken = _Taken(reads)
     asked = spec.get("clusterIP") or next(iter(spec.get("clusterIPs") or ()), None)
     spec["clusterIP"] = asked or taken.address()
@@ -195,23 +195,44 @@ def _service(reads: Reads, service: Json, warnings: list[str]) -> None:
     _node_ports(spec, taken, service["metadata"]["name"])
 
 
-def _one_family(spec: Json) -> None:
+def _one_family(spec: Json, name: str) -> None:
+    """IPv4, and nothing else, but for Services whose endpoints are somebody else's.
+
+    Raises:
+        InvalidError: the Service wants IPv6.
+    """
     if spec.get("clusterIP") == "None" and not spec.get("selector"):
         # Whoever writes its endpoints decides.
         spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4", "IPv6"]
         spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "RequireDualStack"
+        return
     spec["ipFamilies"] = spec.get("ipFamilies") or ["IPv4"]
     spec["ipFamilyPolicy"] = spec.get("ipFamilyPolicy") or "SingleStack"
+    cause: refusals.Cause | None = None
+    if spec["ipFamilyPolicy"] == "RequireDualStack":
+        text = "this cluster is not configured for dual-stack services"
+        cause = refusals.invalid("spec.ipFamilyPolicy", "RequireDualStack", text)
+    elif len(spec["ipFamilies"]) > 1 and spec["ipFamilyPolicy"] == "SingleStack":
+        text = (
+            "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are "
+            "specified"
+        )
+        cause = refusals.invalid("spec.ipFamilyPolicy", "SingleStack", text)
+    elif "IPv6" in spec["ipFamilies"]:
+        at = spec["ipFamilies"].index("IPv6")
+        text = "not configured on this cluster"
+        cause = refusals.invalid(f"spec.ipFamilies[{at}]", "IPv6", text)
+    if cause:
+        raise refusals.invalid_object("", "Service", name, [cause])
 
 
 def _service_again(reads: Reads, old: Object, service: Json) -> None:
     spec: Json = service["spec"]
     before: Mapping[str, Any] = old["spec"]
+    _forget(spec, before)
     if spec["type"] == "ExternalName":
-        for key in ("clusterIP", "clusterIPs"):
-            spec.pop(key, None)
         return
-    _one_family(spec)
+    _one_family(spec, service["metadata"]["name"])
     taken = _Taken(reads, but=fields.uid(old))
     spec["clusterIP"] = spec.get("clusterIP") or before.get("clusterIP") or taken.address()
     spec["clusterIPs"] = [spec["clusterIP"]]
@@ -229,6 +250,35 @@ def _service_again(reads: Reads, old: Object, service: Json) -> None:
             port.pop("nodePort", None)
         spec.pop("externalTrafficPolicy", None)
     _node_ports(spec, taken, service["metadata"]["name"])
+
+
+_BALANCED = ("allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort")
+_INSIDE = (
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "internalTrafficPolicy",
+    "externalTrafficPolicy",
+)
+
+
+def _forget(spec: Json, before: Mapping[str, Any]) -> None:
+    """A Service that changes its type loses what meant something to the old one only.
+
+    What the writer has changed at the same time is a wish, and stays (to be refused, maybe).
+    """
+    kind = spec["type"]
+    if kind == before.get("type"):
+        return
+    unfit = () if kind == "LoadBalancer" else _BALANCED
+    if kind == "ClusterIP":
+        unfit = (*unfit, "externalTrafficPolicy")
+    elif kind == "ExternalName":
+        unfit = (*unfit, *_INSIDE)
+    for key in unfit:
+        if spec.get(key) == before.get(key):
+            spec.pop(key, None)
 
 
 def _node_ports(spec: Json, taken: "_Taken", name: str) -> None:

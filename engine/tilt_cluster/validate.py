@@ -29,6 +29,7 @@ _LARGEST = 1024 * 1024
 _MIN_CRON_FIELDS = 5
 _HIGHEST_PRIORITY = 1_000_000_000
 
+_FINALIZERS = frozenset({"kubernetes", "foregroundDeletion", "orphan"})
 _GIVEN_TO_PODS = frozenset({"spec.template.spec.hostname", "spec.template.spec.subdomain"})
 _OF_THEIR_OWN = frozenset({("", "resourcequotas")})
 """Kinds whose own rules say more of enums than the schema, in other words."""
@@ -47,7 +48,14 @@ _NAME_RULES = {
 
 
 def check(kind: catalog.Kind, old: Object | None, obj: Object, part: str = "") -> Sequence[Cause]:
-    """What is wrong with an object (`old`: the one it replaces, `part`: of it by a subresource)."""
+    """What is wrong with an object (`old`: the one it replaces).
+
+    Args:
+        kind: what it is.
+        old: the object that it replaces, if any.
+        obj: the object.
+        part: the subresource that writes; `own` if it is the cluster itself.
+    """
     causes = [*_metadata(kind, old, obj)]
     if kind.custom is not None:
         causes += custom_rules.check(kind.storage.schema, obj)
@@ -65,6 +73,8 @@ def check(kind: catalog.Kind, old: Object | None, obj: Object, part: str = "") -
         causes += _CREATES[place](obj) if place in _CREATES else ()
     elif part == "ephemeralcontainers":
         causes += pod_rules.ephemeral_kept(old, obj)
+    elif part == "own" and kind.kind == "Pod":
+        causes += pod_rules.bound(old, obj)
     elif place in _UPDATES:
         causes += _UPDATES[place](old, obj)
     return list(dict.fromkeys(causes))
@@ -76,6 +86,10 @@ def _metadata(kind: catalog.Kind, old: Object | None, obj: Object) -> Iterator[C
         name: str = metadata["name"]
         rule = _NAME_RULES.get((kind.resource.group, kind.resource.name), names.subdomain)
         yield from (refusals.invalid("metadata.name", name, one) for one in rule(name))
+        base = metadata.get("generateName")
+        if base:
+            wrong = rule(f"{base[:-1]}a" if base.endswith("-") else base)
+            yield from (refusals.invalid("metadata.generateName", base, one) for one in wrong)
     yield from values.labels(metadata.get("labels"), "metadata.labels")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     for key in annotations:
@@ -84,6 +98,9 @@ def _metadata(kind: catalog.Kind, old: Object | None, obj: Object) -> Iterator[C
     for at, finalizer in enumerate(metadata.get("finalizers") or ()):
         for one in names.label_key(finalizer):
             yield refusals.invalid(f"metadata.finalizers[{at}]", finalizer, one)
+        if kind.custom is None and "/" not in finalizer and finalizer not in _FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            yield refusals.invalid(f"metadata.finalizers[{at}]", finalizer, text)
     yield from _owners(metadata)
     if old is not None and fields.deleting(old):
         fresh = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())

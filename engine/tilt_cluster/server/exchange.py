@@ -80,8 +80,12 @@ def options(content: bytes, media: str) -> Mapping[str, Any]:
     return value_of(content, media)
 
 
-def form(request: web.BaseRequest) -> Form:
+def form(request: web.BaseRequest, *, many: bool | None = None) -> Form:
     """In which form a client wants objects.
+
+    Args:
+        request: the client's.
+        many: whether the answer is a list (None: a watch, whose events are single objects).
 
     Raises:
         ApiError: 406, it accepts nothing that there is.
@@ -91,15 +95,27 @@ def form(request: web.BaseRequest) -> Form:
         parts = [part.strip() for part in one.split(";")]
         if parts[0] not in ("application/json", "*/*", "application/*"):
             continue
-        wanted = next((part[3:] for part in parts if part.startswith("as=")), "")
+        said = dict(part.split("=", 1) for part in parts[1:] if "=" in part)
+        wanted = said.get("as", "")
+        if not wanted:
+            return "object"
+        if (said.get("g"), said.get("v")) != ("meta.k8s.io", "v1"):
+            continue
         if wanted == "Table":
             return "table"
         if wanted in ("PartialObjectMetadata", "PartialObjectMetadataList"):
+            _check_many(wanted, many)
             return "metadata"
-        if not wanted:
-            return "object"
     text = "only the following media types are accepted: application/json"
     raise ApiError(406, "NotAcceptable", text)
+
+
+def _check_many(wanted: str, many: bool | None) -> None:  # noqa: FBT001 - as it was asked
+    is_list = wanted.endswith("List")
+    if many is not None and many != is_list:
+        what = "a list" if many else "not a list"
+        text = f"you requested {wanted}, but the requested object is {what}"
+        raise ApiError(406, "NotAcceptable", text)
 
 
 def shaped(wanted: Form, include: str, kind: catalog.Kind, version: str, obj: Object) -> Any:

@@ -21,8 +21,8 @@ from tilt_cluster.server import (
     verbs,
     watching,
 )
+from tilt_cluster.server.query import Query
 from tilt_cluster.server.target import Target
-from tilt_cluster.server.verbs import Query
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = frozenset({"/healthz", "/readyz", "/livez"})
@@ -138,6 +138,7 @@ class Handler:
     async def _object(self, request: web.BaseRequest, at: Target) -> web.StreamResponse:
         if at.resource.group in _REVIEWS:
             return await self._review(request, at)
+        self._check_verb(request, at)
         if at.subresource in _STREAMS:
             self._verbs.current(at)
             if self.runtime is None:
@@ -146,7 +147,6 @@ class Handler:
                 )
                 raise ApiError(503, "ServiceUnavailable", text)
             return await streams.serve(self._api, self.runtime, request, at)
-        self._check_verb(request, at)
         if at.subresource == "proxy":
             return await proxy.serve(self._api, request, at)
         match request.method:
@@ -198,10 +198,10 @@ class Handler:
 
     async def _read(self, request: web.BaseRequest, at: Target) -> web.StreamResponse:
         query = Query(request)
-        if query.flag("watch") and not at.subresource:
+        if query.flag("watch") and not at.name:
             return await watching.Watch(self._api, self._verbs, request, at).run()
         if at.name:
-            return self._shaped(request, at, self._verbs.get(at))
+            return self._shaped(request, at, self._verbs.get(at, query))
         found, metadata = self._verbs.listed(at, query)
         return exchange.answer(request, self._list(request, at, found, metadata))
 
@@ -212,8 +212,8 @@ class Handler:
         found: Sequence[Object],
         metadata: Mapping[str, Any],
     ) -> Any:
-        include = Query(request).text("includeObject") or "Metadata"
-        match exchange.form(request):
+        include = Query(request).include
+        match exchange.form(request, many=True):
             case "table":
                 table = tables.table(at.kind, at.version, found, include)
                 return {**table, "metadata": metadata}
@@ -252,8 +252,10 @@ class Handler:
     ) -> web.Response:
         if obj.get("kind") in ("Status", "Scale", "TokenRequest"):
             return exchange.answer(request, obj, code, warnings)
-        include = Query(request).text("includeObject") or "Metadata"
-        value = exchange.shaped(exchange.form(request), include, at.kind, at.version, obj)
+        include = Query(request).include
+        value = exchange.shaped(
+            exchange.form(request, many=False), include, at.kind, at.version, obj
+        )
         return exchange.answer(request, value, code, warnings)
 
     async def _create(self, request: web.BaseRequest, at: Target) -> web.StreamResponse:
@@ -287,8 +289,11 @@ class Handler:
             obj, new = self._verbs.patch(at, media, content, query, warnings)
         elif at.subresource == "finalize":
             obj = special.finalize(self._api, at, exchange.value_of(content, media))
+        elif self._verbs.makes(at):
+            obj = self._verbs.create(at, exchange.value_of(content, media), query, warnings)
+            new = True
         else:
-            obj = self._verbs.update(at, exchange.value_of(content, media), query, warnings)
+            obj = self._verbs.put(at, exchange.value_of(content, media), query, warnings)
         return self._shaped(request, at, obj, 201 if new else 200, warnings)
 
     async def _delete(self, request: web.BaseRequest, at: Target) -> web.StreamResponse:

@@ -86,7 +86,8 @@ def evict(objects: api.Api, target: Target, given: Mapping[str, Any], how: api.D
     Raises:
         ApiError: 429, the budget is used up.
     """
-    del given
+    if fields.get(given, "metadata", "name") != target.name:
+        raise refusals.bad_request("name in URL does not match name in Eviction object")
     pod = objects.get(PODS, target.name, target.namespace)
     for budget in objects.list(POD_DISRUPTION_BUDGETS, target.namespace):
         selector = fields.get(budget, "spec", "selector")
@@ -113,7 +114,17 @@ def bind(objects: api.Api, target: Target, given: Mapping[str, Any]) -> Object:
     Raises:
         ApiError: 409, it is on one already.
     """
+    if fields.get(given, "metadata", "name") != target.name:
+        raise refusals.bad_request("name in URL does not match name in Binding object")
     node = fields.get(given, "target", "name", default="")
+    kind = fields.get(given, "target", "kind", default="")
+    causes: list[refusals.Cause] = []
+    if kind not in ("", "Node"):
+        causes.append(refusals.unsupported("target.kind", kind, ["Node", "<empty>"]))
+    if not node:
+        causes.append(refusals.required("target.name"))
+    if causes:
+        raise ApiError(500, "InternalError", ", ".join(map(str, causes)))
     pod = objects.get(PODS, target.name, target.namespace)
     assigned = fields.get(pod, "spec", "nodeName")
     if assigned:

@@ -17,8 +17,8 @@ from aiohttp import WSMsgType, web
 from tilt_cluster import api, fields, refusals
 from tilt_cluster.objects import ApiError, ExecOptions, LogOptions, Object, PodRuntime
 from tilt_cluster.server import exchange, tunnel
+from tilt_cluster.server.query import Query
 from tilt_cluster.server.target import Target
-from tilt_cluster.server.verbs import Query
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -83,11 +83,15 @@ def _log_options(query: Query, pod: Object) -> LogOptions:
         since = fields.parse(query.text("sinceTime"))
     tail = query.number("tailLines")
     limit = query.number("limitBytes")
-    causes = [
-        refusals.invalid(name, value, "must be greater than or equal to 0")
-        for name, value in (("tailLines", tail), ("sinceSeconds", seconds), ("limitBytes", limit))
-        if value is not None and value < 0
-    ]
+    causes: list[refusals.Cause] = []
+    if tail is not None and tail < 0:
+        causes.append(refusals.invalid("tailLines", tail, "must be greater than or equal to 0"))
+    for name, value in (("sinceSeconds", seconds), ("limitBytes", limit)):
+        if value is not None and value < 1:
+            causes.append(refusals.invalid(name, value, "must be greater than 0"))
+    if seconds is not None and query.text("sinceTime"):
+        text = "at most one of `sinceTime` or `sinceSeconds` may be specified"
+        causes.append(refusals.forbidden("[]", text))
     if causes:
         raise refusals.invalid_object("", "PodLogOptions", fields.name(pod), causes)
     asked = query.text("stream")

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiohttp import web
-
 from tilt_cluster import api, convert, decode, fields, managed, patches, refusals, scale, selectors
 from tilt_cluster.objects import ApiError, Object, Propagation
 from tilt_cluster.schema import is_map
 from tilt_cluster.server import exchange
+from tilt_cluster.server import query as asking
+from tilt_cluster.server.query import Query
 from tilt_cluster.server.target import Target
 
 _ATTEMPTS = 5
@@ -19,66 +19,37 @@ _POLICIES: Mapping[str, Propagation] = {
     "Foreground": "Foreground",
 }
 _ORPHANS = frozenset({"jobs", "replicationcontrollers"})
+_RBAC = "rbac.authorization.k8s.io"
+_MADE_BY_PUT = frozenset(
+    {
+        ("", "endpoints"),
+        ("", "events"),
+        ("", "limitranges"),
+        ("", "services"),
+        ("coordination.k8s.io", "leases"),
+        ("events.k8s.io", "events"),
+        ("node.k8s.io", "runtimeclasses"),
+        (_RBAC, "clusterrolebindings"),
+        (_RBAC, "clusterroles"),
+        (_RBAC, "rolebindings"),
+        (_RBAC, "roles"),
+    }
+)
+_NEVER_BLIND = frozenset(
+    {
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("coordination.k8s.io", "leases"),
+        ("node.k8s.io", "runtimeclasses"),
+        ("policy", "poddisruptionbudgets"),
+        ("storage.k8s.io", "csidrivers"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "csistoragecapacities"),
+        ("storage.k8s.io", "volumeattachments"),
+    }
+)
+"""Kinds that a PUT replaces only if it says which version; admission's and custom ones, too."""
+_ADMISSION = "admissionregistration.k8s.io"
 _SPEC_OF_OBJECT = "application/apply-patch+yaml"
-
-
-class Query:
-    """The parameters of a request."""
-
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._found = request.query
-        self._agent = request.headers.get("User-Agent", "")
-
-    def text(self, name: str) -> str:
-        """A parameter, or an empty text."""
-        return str(self._found.get(name, ""))
-
-    def flag(self, name: str) -> bool:
-        """A boolean parameter."""
-        return self.text(name).lower() in ("true", "1")
-
-    def number(self, name: str) -> int | None:
-        """A numeric parameter.
-
-        Raises:
-            ApiError: 400, it is no number.
-        """
-        text = self.text(name)
-        if not text:
-            return None
-        try:
-            return int(text)
-        except ValueError as error:
-            why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            raise refusals.bad_request(why) from error
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether to store nothing."""
-        asked = self._found.getall("dryRun", [])
-        return _dry(asked)
-
-    @property
-    def validation(self) -> str:
-        """`Strict`, `Warn` or `Ignore`."""
-        asked = self.text("fieldValidation") or "Warn"
-        if asked not in ("Strict", "Warn", "Ignore"):
-            cause = refusals.unsupported("fieldValidation", asked, ["Ignore", "Strict", "Warn"])
-            raise refusals.invalid_object("meta.k8s.io", "CreateOptions", "", [cause])
-        return asked
-
-    @property
-    def manager(self) -> str:
-        """The field manager: as asked for, else the program's name."""
-        return self.text("fieldManager") or self._agent.partition("/")[0] or "unknown"
-
-
-def _dry(asked: Sequence[str]) -> bool:
-    for one in asked:
-        if one != "All":
-            cause = refusals.unsupported("dryRun", one, ["All"])
-            raise refusals.invalid_object("meta.k8s.io", "CreateOptions", "", [cause])
-    return bool(asked)
 
 
 class Verbs:
@@ -99,8 +70,11 @@ class Verbs:
         """The object of a target, as stored."""
         return self._api.get(target.resource, target.name, target.namespace)
 
-    def get(self, target: Target) -> Object:
+    def get(self, target: Target, query: Query) -> Object:
         """The object, or the subresource that is read like one."""
+        asked = query.version
+        if asked is not None and asked > self._api.store.version:
+            raise asking.too_new(asked, self._api.store.version)
         obj = self.current(target)
         if target.subresource == "scale":
             return scale.of(target.kind, target.version, obj)
@@ -142,7 +116,8 @@ class Verbs:
         collection = self._api.store.collection(self._api.catalog.home(target.resource))
         test = self.test_of(target, query)
         keys = collection.ordered()
-        limit = query.number("limit") or 0
+        query.check_list()
+        limit = max(query.number("limit") or 0, 0)
         version = self._api.store.version
         token = query.text("continue")
         after: tuple[str, str] | None = None
@@ -154,10 +129,12 @@ class Verbs:
                     "result. You can start a new list without the continue parameter."
                 )
         else:
-            asked = query.number("resourceVersion")
+            asked = query.version
             if asked is not None and asked > version:
-                text = f"Too large resource version: {asked}, current: {version}"
-                raise ApiError(504, "Timeout", text)
+                raise asking.too_new(asked, version)
+            if query.text("resourceVersionMatch") == "Exact" and asked != version:
+                # Only the newest state is kept; who asks for another can't have it.
+                raise refusals.expired("The resourceVersion for the provided list is too old.")
         found: list[Object] = []
         left = 0
         for key in keys:
@@ -221,7 +198,7 @@ class Verbs:
         if metadata is not None and not is_map(metadata):
             raise refusals.bad_request("metadata must be an object")
 
-    def _place(self, target: Target, obj: dict[str, Any]) -> None:
+    def _place(self, target: Target, obj: dict[str, Any], *, named: bool = False) -> None:
         """Put the URL's namespace and name into an object; they must agree with it."""
         metadata: dict[str, Any] = obj.setdefault("metadata", {})
         namespace = metadata.get("namespace")
@@ -235,6 +212,12 @@ class Verbs:
             metadata["namespace"] = target.namespace
         name = metadata.get("name")
         if target.name:
+            if not name and named:
+                text = (
+                    f"the name of the object ({target.name} based on URL) was undeterminable: "
+                    "name must be provided"
+                )
+                raise refusals.bad_request(text)
             if name and name != target.name:
                 text = (
                     f"the name of the object ({name}) does not match the name on the URL "
@@ -271,16 +254,49 @@ class Verbs:
         if target.subresource == "scale":
             return self._write_scale(target, dict(given), query, warnings)
         obj = self._read(target, given, query, warnings)
-        self._place(target, obj)
+        self._place(target, obj, named=True)
         options = self._options(target, query, warnings)
-        if self._api.find(target.resource, target.name, target.namespace) is None:
-            raise refusals.not_found(target.resource, target.name)
         return self.shown(target, self._api.replace(target.resource, obj, options))
+
+    def put(
+        self, target: Target, given: Mapping[str, Any], query: Query, warnings: list[str]
+    ) -> Object:
+        """PUT."""
+        group, name = target.resource.group, target.resource.name
+        whole = target.subresource != "scale"
+        never = target.kind.custom is not None or group == _ADMISSION
+        version = fields.get(given, "metadata", "resourceVersion")
+        is_blind = version in (None, "", "0")
+        if whole and is_blind and (never or (group, name) in _NEVER_BLIND):
+            self.current(target)
+            text = "must be specified for an update"
+            cause = refusals.invalid("metadata.resourceVersion", 0, text)
+            raise refusals.invalid_object(group, name, target.name, [cause])
+        return self.update(target, given, query, warnings)
+
+    def makes(self, target: Target) -> bool:
+        """Whether a PUT makes an object that isn't there, as it does for some kinds."""
+        place = (target.resource.group, target.resource.name)
+        return (
+            not target.subresource
+            and place in _MADE_BY_PUT
+            and self._api.find(target.resource, target.name, target.namespace) is None
+        )
 
     def _write_scale(
         self, target: Target, given: dict[str, Any], query: Query, warnings: list[str]
     ) -> Object:
         old = self.current(target)
+        self._place(target, given, named=True)
+        unknown = set(fields.get(given, "spec", default={})) - {"replicas"}
+        problems = [f'unknown field "spec.{key}"' for key in sorted(unknown)]
+        if problems and query.validation == "Strict":
+            text = (
+                'Scale in version "v1" cannot be handled as a Scale: strict decoding error: '
+                f"{', '.join(problems)}"
+            )
+            raise refusals.bad_request(text)
+        warnings += problems if query.validation == "Warn" else []
         version = fields.get(given, "metadata", "resourceVersion")
         if version and version != old["metadata"]["resourceVersion"]:
             raise refusals.conflict(target.resource, target.name)
@@ -297,12 +313,19 @@ class Verbs:
         if media == _SPEC_OF_OBJECT:
             return self._apply(target, exchange.value_of(content, media), query, warnings)
         change = self._change(target, media, content)
-        old = self.get(target)
+        if query.flag("force"):
+            cause = refusals.forbidden("force", "may not be specified for non-apply patch")
+            raise refusals.invalid_object("meta.k8s.io", "PatchOptions", "", [cause])
+        old = self.get(target, query)
         given = change(old)
         if not is_map(given):
             raise refusals.bad_request("the patch left no object")
+        uid = fields.get(given, "metadata", "uid")
+        if uid and uid != old["metadata"]["uid"]:
+            cause = refusals.immutable("metadata.uid", uid)
+            raise refusals.invalid_object(target.kind.group, target.kind.kind, target.name, [cause])
         pinned = fields.get(given, "metadata", "resourceVersion")
-        if pinned is not None and pinned != old["metadata"]["resourceVersion"]:
+        if pinned and pinned != old["metadata"]["resourceVersion"]:
             raise refusals.conflict(target.resource, target.name)
         return self.update(target, given, query, warnings), False
 
@@ -363,6 +386,9 @@ class Verbs:
         if refused:
             raise refused
         self._place(target, config)
+        double = next(managed.doubles(of, config), None)
+        if double:
+            raise self._untyped(target, double)
         stored = self._api.find(target.resource, target.name, target.namespace)
         live = self.shown(target, stored) if stored else None
         pinned = fields.get(config, "metadata", "resourceVersion")
@@ -388,22 +414,24 @@ class Verbs:
         self, target: Target, decoder: decode.Decoder, query: Query, warnings: list[str]
     ) -> ApiError | None:
         """An apply refuses unknown fields whatever the client asked for (built-in kinds)."""
-        if not decoder.problems:
-            return None
-        if query.validation == "Strict":
+        unknown = [one for one in decoder.problems if one.startswith("unknown")]
+        if decoder.problems and query.validation == "Strict" and not unknown:
             return decoder.strict()
-        if target.kind.custom is not None:
+        if target.kind.custom is not None or not unknown:
+            if unknown and query.validation == "Strict":
+                return decoder.strict()
             warnings += decoder.problems if query.validation == "Warn" else []
             return None
-        first = decoder.problems[0]
-        path = first.partition('"')[2].rstrip('"')
+        path = unknown[0].partition('"')[2].rstrip('"')
+        return self._untyped(target, f".{path}: field not declared in schema")
+
+    def _untyped(self, target: Target, why: str) -> ApiError:
         kind, place = target.kind, f"{target.namespace}/{target.name}"
-        api_version = kind.api_version(target.version)
         text = (
-            f"failed to create typed patch object ({place}; {api_version}, Kind={kind.kind}): "
-            f".{path}: field not declared in schema"
+            f"failed to create typed patch object ({place}; {kind.group}/{target.version}, "
+            f"Kind={kind.kind}): {why}"
         )
-        return ApiError(500, "InternalError", text)
+        return ApiError(500, "", text)
 
     # Deleting
 
@@ -411,6 +439,10 @@ class Verbs:
         self, target: Target, query: Query, body: Mapping[str, Any], warnings: list[str]
     ) -> api.Deletion:
         """What a DELETE's body and parameters ask for."""
+        kind = body.get("kind")
+        if kind not in (None, "DeleteOptions"):
+            text = f'no kind "{kind}" is registered for version "{body.get("apiVersion", "")}"'
+            raise refusals.bad_request(f"{text}: the body of a DELETE is DeleteOptions")
         seconds = body.get("gracePeriodSeconds")
         if seconds is None:
             seconds = query.number("gracePeriodSeconds")
@@ -418,6 +450,10 @@ class Verbs:
         orphan = body.get("orphanDependents")
         if orphan is None and query.text("orphanDependents"):
             orphan = query.flag("orphanDependents")
+        if policy is not None and orphan is not None:
+            text = "orphanDependents and deletionPropagation cannot be both set"
+            cause = refusals.invalid("propagationPolicy", policy, text)
+            raise refusals.invalid_object("meta.k8s.io", "DeleteOptions", "", [cause])
         if policy is None and orphan is not None:
             policy = "Orphan" if orphan else "Background"
         if policy is not None and policy not in _POLICIES:
@@ -438,7 +474,7 @@ class Verbs:
             resource_version=fields.get(body, "preconditions", "resourceVersion"),
             propagation=_POLICIES.get(policy) if policy else None,
             grace_seconds=None if seconds is None else int(seconds),
-            dry_run=query.dry_run or _dry(body.get("dryRun") or ()),
+            dry_run=query.dry_run or asking.dry(body.get("dryRun") or ()),
         )
 
     def delete(self, target: Target, how: api.Deletion) -> Object:

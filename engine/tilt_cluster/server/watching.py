@@ -15,8 +15,9 @@ from aiohttp import web
 from tilt_cluster import api, refusals, tables
 from tilt_cluster.objects import ApiError, Change, Object
 from tilt_cluster.server import exchange
+from tilt_cluster.server.query import Query
 from tilt_cluster.server.target import Target
-from tilt_cluster.server.verbs import Query, Verbs
+from tilt_cluster.server.verbs import Verbs
 from tilt_cluster.store import Collection, Record
 
 _PATIENCE = 30.0
@@ -44,8 +45,9 @@ class Watch:
         self._request = request
         self._target = target
         self._query = Query(request)
+        self._query.check_list()
         self._form: exchange.Form = exchange.form(request)
-        self._include = self._query.text("includeObject") or "Metadata"
+        self._include = self._query.include
         self._test = verbs.test_of(target, self._query)
         self._bookmarks = self._query.flag("allowWatchBookmarks")
         self._shown_columns = False
@@ -75,7 +77,7 @@ class Watch:
 
     def _start(self, collection: Collection) -> int | ApiError:
         """The position after what the client knows; or why it can't go on from there."""
-        asked = self._query.number("resourceVersion") or 0
+        asked = self._query.version or 0
         if not asked or self._initial:
             return collection.end
         found = collection.position(asked)
@@ -89,7 +91,7 @@ class Watch:
         asked = self._query.text("sendInitialEvents")
         if asked:
             return self._query.flag("sendInitialEvents")
-        return not self._query.number("resourceVersion")
+        return not self._query.version
 
     async def _follow(
         self, collection: Collection, response: web.StreamResponse, start: int | ApiError

@@ -142,7 +142,7 @@ def test_watchers_that_never_read_cost_nothing(running: Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        pytest.param("POST", "/api/v1/namespaces/default/pods/none/log", 404, id="log of none"),
+        pytest.param("GET", "/api/v1/namespaces/default/pods/none/log", 404, id="log of none"),
         pytest.param("GET", "/apis/none.example.com/v1/things", 404, id="unknown group"),
         pytest.param("GET", "/api/v1/nodes/x/proxy", 405, id="proxy"),
         pytest.param("PATCH", MAPS, 405, id="patch of a collection"),
