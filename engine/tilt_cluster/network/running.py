@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ from tilt_cluster.objects import (
 
 _LOG = logging.getLogger(__name__)
 _ZONE = "cluster.local"
-_SETTLE = 0.02
+_SETTLE, _APART = 0.02, 0.2
+"""Changes are waited for together: shortly after a quiet time, longer where they go on and on."""
 _NFT_SECONDS = 10
 
 
@@ -207,12 +209,14 @@ class _Network:
             _LOG.warning("%s kubernetes: %s", resource, error)
 
     async def _follow(self) -> None:
+        rested = 0.0
         async with self._cluster.watch(SERVICES, ENDPOINT_SLICES) as changes:
             while True:
                 await changes.batch()
-                await asyncio.sleep(_SETTLE)  # a rollout changes several at once
+                await asyncio.sleep(max(_SETTLE, rested - time.monotonic()))
                 changes.take()
                 await self._apply()
+                rested = time.monotonic() + _APART
 
     async def _apply(self) -> None:
         found = rules.routes(self._cluster.list(SERVICES), self._cluster.list(ENDPOINT_SLICES))
