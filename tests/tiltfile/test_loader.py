@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.tiltfile.conftest import LOCAL, Recorder, Workspace
-from tiltd.model.desired import KubernetesTarget
+from tests.tiltfile.conftest import BUILD, LOCAL, Recorder, Workspace
+from tiltd.model.desired import KubernetesTarget, Manifest
+from tiltd.ports import Loaded
 from tiltd.runtime.threads import Pool
 from tiltd.tiltfile import yaml_text
 from tiltd.tiltfile.loader import TiltfileLoader
@@ -239,7 +240,29 @@ async def test_a_reload_parses_only_what_changed(
     workspace.write({"changing.yaml": changed})
     second = await workspace.load(tiltfile)
     assert parsed == [*texts.values(), changed]
-    assert second.project.resources != first.project.resources  # objects of their own
+    (before, old), (after, new) = (_manifests(loaded) for loaded in (first, second))
+    assert after is before, "what is computed from it is remembered by it"
+    assert new is not old
+
+
+def _manifests(loaded: Loaded) -> tuple[Manifest, ...]:
+    target = loaded.project.resources[0].target
+    assert isinstance(target, KubernetesTarget)
+    return target.manifests
+
+
+async def test_the_same_text_from_elsewhere_or_with_other_images_is_another_manifest(
+    workspace: Workspace,
+) -> None:
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{image: i}]}}\n"
+    workspace.write(dict.fromkeys(("a.yaml", "b.yaml"), pod))
+    first = await workspace.load("k8s_yaml('a.yaml')")
+    elsewhere = await workspace.load("k8s_yaml('b.yaml')")
+    with_image = await workspace.load(f"k8s_yaml('b.yaml')\n{BUILD})\n")
+    manifests = [_manifests(loaded)[0] for loaded in (first, elsewhere, with_image)]
+    assert len({id(m) for m in manifests}) == 3
+    assert [bool(m.images) for m in manifests] == [False, False, True]
+    assert [m.source for m in manifests] == ["a.yaml", "b.yaml", "b.yaml"]
 
 
 async def test_the_same_object_twice_is_still_two(workspace: Workspace) -> None:

@@ -10,6 +10,8 @@ from typing import Any, cast
 from tiltd.model.desired import JSON
 
 MAPPINGS = (dict, Mapping)  # a dict is recognised sooner by its type than by what it can do
+_PLAIN = frozenset({"ConfigMap", "Secret", "ServiceAccount"})
+"""Kinds without a `spec`, of which there are many."""
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -29,6 +31,8 @@ def rows(value: object) -> Iterator[JSON]:
 
 def templates(body: JSON) -> Iterator[JSON]:
     """Every pod template in an object (for a Pod: the object itself), outermost first."""
+    if body.get("kind") in _PLAIN:
+        return
     if any(rows(section(body, "spec").get("containers"))):
         yield body
         return

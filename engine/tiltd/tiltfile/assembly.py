@@ -11,6 +11,7 @@ and nothing is read but ignore files.
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 from tiltd.core import dockerignore, graph
 from tiltd.model.desired import (
@@ -78,6 +79,19 @@ def assemble(reading: Reading) -> Project:
     return _Assembly(reading).project()
 
 
+_newest: WeakValueDictionary[int, Manifest] = WeakValueDictionary()
+"""The manifest that was last made of a body, by the place of that in memory, which it keeps.
+
+Texts that have not changed give the bodies that they gave before (`kept`).
+"""
+
+
+def _parts(manifest: Manifest) -> tuple[object, ...]:
+    """What tells it from others of the same body."""
+    m = manifest
+    return m.id, m.api_version, id(m.body), m.images, m.image_paths, m.source
+
+
 class _Assembly:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -88,6 +102,7 @@ class _Assembly:
         self._places = {r.entity: r.place for r in reading.kubernetes.objects}
         self._built: dict[ImageName, Image] = {}
         self._compose: list[Resource] = []
+        self._taken: set[Manifest] = set()  # the same object given twice is two
         self._fragments = object_selectors.Fragments(r.entity for r in reading.kubernetes.objects)
 
     def project(self) -> Project:
@@ -341,7 +356,8 @@ class _Assembly:
         )
 
     def _manifest(self, entity: Entity) -> Manifest:
-        return Manifest(
+        """The manifest of an object: that of the reading before, if it was the same."""
+        made = Manifest(
             id=entity.id,
             api_version=entity.api_version,
             body=entity.body,
@@ -349,6 +365,11 @@ class _Assembly:
             image_paths=self._image_paths(entity),
             source=entity.source,
         )
+        known = _newest.get(id(entity.body))
+        if known is None or known in self._taken or _parts(known) != _parts(made):
+            known = _newest[id(entity.body)] = made
+        self._taken.add(known)
+        return known
 
     def _readiness(self, group: _Group) -> PodReadiness:
         if group.pod_readiness is not None:

@@ -59,6 +59,8 @@ class TiltfileLoader:
         self._pool = pool
         self._programs = Programs(programs)
         self._pins = extensions.Pins()
+        # Kept until the next one, which takes over the manifests that are still the same.
+        self._last: Loaded | None = None
 
     async def load(self, spec: SessionSpec, context: KubeContext, log: Log) -> Loaded:
         """Run the Tiltfile.
@@ -82,12 +84,14 @@ class TiltfileLoader:
                     loop.call_soon_threadsafe(ended.set)
 
         try:
-            return await self._pool.run(work)
+            self._last = await self._pool.run(work)
         except asyncio.CancelledError:
             stop.ask()
             if begun.is_set():
                 await ended.wait()
             raise
+        else:
+            return self._last
         finally:
             if not begun.is_set():
                 stop.close()

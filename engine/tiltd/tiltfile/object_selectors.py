@@ -97,6 +97,8 @@ def check_fragment(text: str) -> None:
 
 def split_fragment(text: str) -> list[str]:
     r"""The parts between the colons that no backslash escapes, without the escapes."""
+    if "\\" not in text:
+        return text.split(":")
     parts: list[str] = []
     at = 0
     while True:

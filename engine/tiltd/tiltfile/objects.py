@@ -305,7 +305,9 @@ def _described(value: Any) -> str:
 
 
 def _without_status(body: dict[str, Any], *, stamped: bool) -> dict[str, Any]:
-    cleaned = {key: value for key, value in body.items() if key != "status"}
+    cleaned = body
+    if "status" in body:
+        cleaned = {key: value for key, value in body.items() if key != "status"}
     return cast("dict[str, Any]", _without_empty_timestamps(cleaned)) if stamped else cleaned
 
 
