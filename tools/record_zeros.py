@@ -25,7 +25,7 @@ _PLACES = (
 )
 _STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(
-    r'^\t(?:\w+[ \t]+)?(\*?)([\w.]+)[ \t]+`[^`\n]*?json:"(\w+)([^"]*)"', re.MULTILINE
+    r'^\t(?:\w+[ \t]+)?(\*?)([\w.]+)[ \t]+`[^`\n]*?json:"([^",]+)([^"]*)"', re.MULTILINE
 )
 _ALIAS = re.compile(r"^type (\w+) (?:string|int32|int64|bool)\b", re.MULTILINE)
 _SCALARS = frozenset({"string", "int32", "int64", "int", "bool", "float64"})

@@ -16,8 +16,8 @@ _STORED = {"autoscaling": "v2"}
 """Stored versions of groups that have several (else the first)."""
 GENERATION = frozenset(
     {
-        "controllerrevisions",
         "cronjobs",
+        "customresourcedefinitions",
         "daemonsets",
         "deployments",
         "endpointslices",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tilt_cluster import catalog, fields, refusals, schema, structure
+from tilt_cluster import names as naming
 from tilt_cluster.objects import Object, Resource
 from tilt_cluster.schema import is_list, is_map
 
@@ -193,16 +194,65 @@ def _copy(value: Any) -> Any:
     return [_copy(inner) for inner in value] if is_list(value) else value
 
 
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+_PATHS = ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
+
+
+def _check_names(given: Mapping[str, Any]) -> Iterator[refusals.Cause]:
+    for key in ("plural", "singular"):
+        for one in naming.old_label(given[key]) if given.get(key) else ():
+            yield refusals.invalid(f"spec.names.{key}", given[key], one)
+    for key in ("kind", "listKind"):
+        for one in naming.old_label(given[key].lower()) if given.get(key) else ():
+            text = f"may have mixed case, but should otherwise match: {one}"
+            yield refusals.invalid(f"spec.names.{key}", given[key], text)
+    if given.get("kind") and given.get("kind") == given.get("listKind"):
+        text = "kind and listKind may not be the same"
+        yield refusals.invalid("spec.names.listKind", given["listKind"], text)
+    for key in ("shortNames", "categories"):
+        listed: Sequence[str] = given.get(key) or ()
+        for at, name in enumerate(listed):
+            for one in naming.old_label(name):
+                yield refusals.invalid(f"spec.names.{key}[{at}]", name, one)
+
+
+def _check_version(given: Mapping[str, Any], path: str) -> Iterator[refusals.Cause]:
+    name: str = given.get("name") or ""
+    yield from (refusals.invalid(f"{path}.name", name, one) for one in naming.old_label(name))
+    warning = given.get("deprecationWarning")
+    if warning == "":
+        yield refusals.invalid(f"{path}.deprecationWarning", "", "must not be an empty string")
+    if warning is not None and not given.get("deprecated"):
+        text = "can only be set for deprecated versions"
+        yield refusals.invalid(f"{path}.deprecationWarning", warning, text)
+    columns: Sequence[Mapping[str, Any]] = given.get("additionalPrinterColumns") or ()
+    for at, column in enumerate(columns):
+        where = f"{path}.additionalPrinterColumns[{at}]"
+        if column.get("type") not in _COLUMN_TYPES:
+            text = f"must be one of {','.join(_COLUMN_TYPES)}"
+            yield refusals.invalid(f"{where}.type", column.get("type") or "", text)
+        yield from _check_path(column.get("jsonPath"), f"{where}.JSONPath")
+    scale: Mapping[str, Any] = fields.get(given, "subresources", "scale", default={})
+    for key in _PATHS:
+        if scale.get(key):
+            yield from _check_path(scale[key], f"{path}.subresources.scale.{key}")
+
+
+def _check_path(value: Any, path: str) -> Iterator[refusals.Cause]:
+    if value and not value.startswith("."):
+        yield refusals.invalid(path, value, "must be a simple json path starting with .")
+
+
 def check_definition(obj: Object) -> Iterator[refusals.Cause]:
     """Rules of a definition itself."""
     spec: Mapping[str, Any] = obj.get("spec") or {}
-    names: Mapping[str, Any] = spec.get("names") or {}
-    plural, group = names.get("plural", ""), spec.get("group", "")
+    called: Mapping[str, Any] = spec.get("names") or {}
+    plural, group = called.get("plural", ""), spec.get("group", "")
     if not group:
         yield refusals.required("spec.group")
     if not plural:
         yield refusals.required("spec.names.plural")
-    if not names.get("kind"):
+    if not called.get("kind"):
         yield refusals.required("spec.names.kind")
     if fields.name(obj) != f"{plural}.{group}":
         text = 'must be spec.names.plural+"."+spec.group'
@@ -220,6 +270,9 @@ def check_definition(obj: Object) -> Iterator[refusals.Cause]:
         if not fields.get(one, "schema", "openAPIV3Schema"):
             text = "schemas are required"
             yield refusals.required(f"spec.versions[{at}].schema.openAPIV3Schema", text)
+    yield from _check_names(called)
+    for at, one in enumerate(versions):
+        yield from _check_version(one, f"spec.versions[{at}]")
     if fields.get(spec, "conversion", "strategy") not in (None, "None"):
         text = "the embedded cluster has no conversion webhooks; use the strategy None"
         yield refusals.forbidden("spec.conversion.strategy", text)

@@ -18,6 +18,8 @@ from tilt_cluster import quantities, schema
 from tilt_cluster.objects import ApiError
 
 _DEEPEST = 100
+_NESTED = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_SCHEMAS = frozenset({"JSONSchemaPropsOrBool", "JSONSchemaPropsOrArray"})
 _LETTERS = f"{string.ascii_letters}{string.digits}+/"
 _QUANTITY = re.compile(
     r"[+-]?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?", re.ASCII
@@ -158,6 +160,8 @@ class Decoder:
             raise self.refuse("json: exceeded max depth")
         if not self._typed and not _shaped(of, value):
             return value
+        if self._typed and of.short in _SCHEMAS:
+            return self._nested(of, value, path, depth)
         match of.type:
             case "object":
                 if not schema.is_map(value):
@@ -179,19 +183,35 @@ class Decoder:
             case _ if of.short == "Quantity":
                 return self._quantity(value)
             case _:
-                if not _fits(of, value):
-                    raise self._wrong(of, value, path, _go_type(of, value))
-                if self._typed and of.raw.get("format") == "byte":
-                    fault = _base64_fault(str(value))
-                    if fault:
-                        raise self.refuse(fault)
-                return value
+                return self._scalar(of, value, path)
+
+    def _scalar(self, of: schema.Schema, value: Any, path: str) -> Any:
+        if not _fits(of, value):
+            raise self._wrong(of, value, path, _go_type(of, value))
+        if self._typed and of.raw.get("format") == "byte":
+            fault = _base64_fault(str(value))
+            if fault:
+                raise self.refuse(fault)
+        return value
 
     def _quantity(self, value: Any) -> Any:
         if not _QUANTITY.fullmatch(str(value)):
             raise self.refuse(_QUANTITY_RULE)
         # Who applies an object is compared with others by what it says.
         return value if self._whole else quantities.canonical(value)
+
+    def _nested(self, of: schema.Schema, value: Any, path: str, depth: int) -> Any:
+        """A schema in a schema; nobody is told of fields that are unknown there."""
+        if schema.is_map(value):
+            told = len(self.problems)
+            read = self._map(schema.named(_NESTED), value, path, depth)
+            del self.problems[told:]
+            return read
+        if isinstance(value, bool) and of.short.endswith("Bool"):
+            return value
+        if schema.is_list(value) and of.short.endswith("Array"):
+            return [self._nested(of, one, path, depth + 1) for one in value]
+        raise self.refuse("boolean or JSON schema expected")
 
     def _nothing(self, items: schema.Schema) -> Any:
         """What null in a list is to Go: the item type's zero value."""

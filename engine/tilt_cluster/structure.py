@@ -15,6 +15,7 @@ _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _UNSUPPORTED = ("$ref", "definitions", "dependencies", "deprecated", "discriminator", "id")
 _EMPTY_IN_JUNCTIONS = ("type", "description", "title", "additionalProperties", "nullable")
 _JUNCTIONS = ("allOf", "anyOf", "oneOf")
+_LISTS = ("atomic", "set", "map")
 _SHOWN = 3
 Raw = Mapping[str, Any]
 
@@ -59,6 +60,7 @@ def check(versions: Sequence[Raw]) -> Iterator[Cause]:
             continue
         for path, raw, joined in _parts(whole, root):
             yield from _check_words(raw, path)
+            yield from _check_list(raw, path)
             if joined is not None:
                 yield from _check_joined(raw, path, joined)
             else:
@@ -81,6 +83,56 @@ def _check_words(raw: Raw, path: str) -> Iterator[Cause]:
             yield refusals.invalid(f"{path}.pattern", pattern, text)
         except regexps.ForeignError:
             pass
+
+
+def _check_list(raw: Raw, path: str) -> Iterator[Cause]:
+    """How a list merges: its items' keys must be fields that every item has."""
+    kind, keys = raw.get("x-kubernetes-list-type"), raw.get("x-kubernetes-list-map-keys") or ()
+    where = f"{path}.x-kubernetes-list-type"
+    if raw.get("x-kubernetes-preserve-unknown-fields") is False:
+        text = "must be true or undefined"
+        yield refusals.invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, text)  # noqa: FBT003 - its value
+    if kind is not None and kind not in _LISTS:
+        yield refusals.unsupported(where, kind, _LISTS)
+    if kind is not None and raw.get("type") != "array":
+        text = "must be array if x-kubernetes-list-type is specified"
+        if raw.get("type"):
+            yield refusals.invalid(f"{path}.type", raw["type"], text)
+        else:
+            yield refusals.required(f"{path}.type", text)
+    if keys and kind != "map":
+        text = "must be map if x-kubernetes-list-map-keys is non-empty"
+        if kind is None:
+            yield refusals.required(where, text)
+        else:
+            yield refusals.invalid(where, kind, text)
+    if kind == "map":
+        yield from _check_keys(raw, path, keys)
+
+
+def _check_keys(raw: Raw, path: str, keys: Sequence[str]) -> Iterator[Cause]:
+    where = f"{path}.x-kubernetes-list-map-keys"
+    items: Any = raw.get("items")
+    if not keys:
+        yield refusals.required(where, "must not be empty if x-kubernetes-list-type is map")
+    if len(set(keys)) != len(keys):
+        yield refusals.invalid(where, list(keys), "must not contain duplicate entries")
+    if not is_map(items):
+        return
+    if items.get("type") != "object":
+        text = "must be object if parent array's x-kubernetes-list-type is map"
+        yield refusals.invalid(f"{path}.items.type", items.get("type") or "", text)
+    properties: Raw = items.get("properties") or {}
+    if not set(keys) <= set(properties):
+        yield refusals.invalid(where, list(keys), "entries must all be names of item properties")
+        return
+    for key in dict.fromkeys(keys):
+        if key not in (items.get("required") or ()) and "default" not in properties[key]:
+            text = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a "
+                "required property"
+            )
+            yield refusals.required(f"{path}.items.properties[{key}].default", text)
 
 
 def _check_joined(raw: Raw, path: str, to: Raw) -> Iterator[Cause]:

@@ -377,3 +377,78 @@ def test_what_will_not_be_checked_is_a_warning(api: Client, *, is_real: bool) ->
     assert 'unrecognized format \\"whatever\\"' in said
     assert ("does not evaluate CEL rules" in said) is not is_real
     assert (r"does not check the pattern '^\\pL+$'" in said) is not is_real
+
+
+GROUP = "never.example.com"
+LIST = {
+    "type": "array",
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string"}},
+    },
+}
+AT = "spec.validation.openAPIV3Schema.properties[spec].properties[l]"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        pytest.param(
+            {"x-kubernetes-list-map-keys": None},
+            f"{AT}.x-kubernetes-list-map-keys",
+            "FieldValueRequired",
+            id="no keys",
+        ),
+        pytest.param(
+            {"x-kubernetes-list-type": None},
+            f"{AT}.x-kubernetes-list-type",
+            "FieldValueRequired",
+            id="keys of no map",
+        ),
+        pytest.param(
+            {"x-kubernetes-list-map-keys": ["other"]},
+            f"{AT}.x-kubernetes-list-map-keys",
+            "FieldValueInvalid",
+            id="no such property",
+        ),
+        pytest.param(
+            {"items": {"type": "object", "properties": {"name": {"type": "string"}}}},
+            f"{AT}.items.properties[name].default",
+            "FieldValueRequired",
+            id="a key that may be absent",
+        ),
+    ],
+)
+def test_a_list_must_say_how_it_merges(
+    api: Client, change: dict[str, Any], field: str, reason: str
+) -> None:
+    spec = {"type": "object", "properties": {"l": {**LIST, **change}}}
+    body = definition(GROUP, {"type": "object", "properties": {"spec": spec}})
+    answer = api.call("POST", DEFINITIONS, body, dryRun="All")
+    assert answer.code == 422, answer
+    assert (field, reason) in [cause[:2] for cause in answer.causes]
+
+
+def test_names_and_columns_of_a_definition_are_checked(api: Client) -> None:
+    body = definition(GROUP, {"type": "object"})
+    names, version = body["spec"]["names"], body["spec"]["versions"][0]
+    names["shortNames"] = ["Up"]
+    version["additionalPrinterColumns"] = [{"name": "a", "type": "text", "jsonPath": "a"}]
+    answer = api.call("POST", DEFINITIONS, body, dryRun="All")
+    found = {cause[0] for cause in answer.causes}
+    at = "spec.versions[0].additionalPrinterColumns[0]"
+    columns = {f"{at}.type", f"{at}.JSONPath"}
+    if not any(one.startswith(at) for one in found):
+        columns = {one.replace("versions[0].", "") for one in columns}
+    assert found == {"spec.names.shortNames[0]", *columns}
+
+
+def test_a_schema_in_a_schema_must_be_one(api: Client) -> None:
+    spec = {"type": "object", "additionalProperties": "x"}
+    body = definition(GROUP, {"type": "object", "properties": {"spec": spec}})
+    answer = api.call("POST", DEFINITIONS, body, dryRun="All")
+    said = "boolean or JSON schema expected"
+    assert (answer.code, said in answer.body["message"]) == (400, True), answer
