@@ -43,7 +43,7 @@ test-cluster: setup base-images ## Only what needs a cluster
 test-embedded: setup base-images ## The catalogue of verdicts, on an embedded cluster
 	eval "$$($(REAL) env)"; $(BIN)/tilt-client cluster up --name tests && \
 	export KUBECONFIG=$$($(BIN)/tilt-client cluster kubeconfig --name tests) && \
-	$(call SIDE_BY_SIDE,loadgroup,cluster tests/e2e/verdicts); \
+	$(call SIDE_BY_SIDE,,cluster tests/e2e/verdicts); \
 	code=$$?; $(BIN)/tilt-client cluster down --name tests; exit $$code
 
 test-all: setup base-images
