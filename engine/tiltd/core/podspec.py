@@ -11,7 +11,7 @@ from tiltd.model.desired import JSON
 
 MAPPINGS = (dict, Mapping)  # a dict is recognised sooner by its type than by what it can do
 _PLAIN = frozenset({"ConfigMap", "Secret", "ServiceAccount"})
-"""Kinds without a `spec`, of which there are many."""
+"""Kinds of the core group without a `spec`, of which there are many."""
 CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
@@ -31,7 +31,7 @@ def rows(value: object) -> Iterator[JSON]:
 
 def templates(body: JSON) -> Iterator[JSON]:
     """Every pod template in an object (for a Pod: the object itself), outermost first."""
-    if body.get("kind") in _PLAIN:
+    if body.get("kind") in _PLAIN and body.get("apiVersion") == "v1":
         return
     if any(rows(section(body, "spec").get("containers"))):
         yield body

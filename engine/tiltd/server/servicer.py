@@ -41,7 +41,7 @@ _GATHER = 0.05
 _SHARE = 0.1
 """How much of the daemon's time may be spent on telling one client what changes."""
 _EACH = 2e-5
-"""Seconds that it takes to tell how a node is, before that has been measured."""
+"""Seconds that it takes at least to tell how a node is; what it took last counts if it is more."""
 _LEVELS = ("debug", "info", "warn", "error")
 _LEVEL_NAMES = {
     "debug": pb.LOG_LEVEL_DEBUG,
@@ -229,7 +229,7 @@ class Servicer(tilt_pb2_grpc.TiltServicer):
                 began = time.thread_time()
                 self._board.refresh(state)
                 message = self._board.since(since)
-                each = (time.thread_time() - began) / due if due else each
+                each = max(_EACH, (time.thread_time() - began) / due if due else 0.0)
                 since = state.revision
                 if message is not None:
                     message.instance_id = self._instance
