@@ -1,6 +1,7 @@
 """Builds without buildx: which they are, what is sent, and that nobody can tell the difference."""
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -211,18 +212,25 @@ async def test_the_image_is_the_one_that_buildx_makes(
         (folder / "d" / "tool").write_text("x")
         (folder / "d" / "tool").chmod(0o750)
         (folder / "d" / "link").symlink_to("tool")
-        for name in ("d/tool", "d"):
-            os.utime(folder / name, (1_600_000_000, 1_600_000_000))
+        (folder / "d" / "inner").mkdir()
+        for name in ("tool", "link", "inner"):
+            os.utime(folder / "d" / name, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
         (folder / "Dockerfile").write_text("")
     found = [await looks(w) for w in (straight, buildkit_beside)]
     assert found[0] == found[1]
+    shown = [w.log.text.splitlines() for w in (straight, buildkit_beside)]
+    assert shown[0] == shown[1]
+    assert {"[4/5] RUN echo one; echo; echo two >&2", "one", "", "two"} <= set(shown[0])
 
 
 async def looks(workshop: Workshop) -> tuple[Any, list[str]]:
-    """What the engine says of an image, and its files."""
-    steps = 'ENV A="b c"\nWORKDIR /w\nCOPY --chown=1:2 d e/\nUSER 5\nCMD ["x"]\nEXPOSE 80'
-    action = workshop.action(steps)
+    """What the engine says of an image that is built without the builder's cache, and its files."""
+    steps = (
+        'ENV A="b c"\nWORKDIR /w\nCOPY --chown=1:2 d e/\nRUN echo one; echo; echo two >&2\n'
+        'COPY Dockerfile /\nUSER 5\nCMD ["x"]\nEXPOSE 80'
+    )
+    action = dataclasses.replace(workshop.action(steps), rebuild=True)
     await workshop.ensure(action)
     told = json.loads(docker("image", "inspect", action.refs.local))[0]
-    listed = workshop.run(action, "sh", "-c", "cd /w && stat -c '%n %a %u %g %Y %F' e e/*")
+    listed = workshop.run(action, "sh", "-c", "cd /w && stat -c '%n %a %u %g %Y %F' e/*")
     return told["Config"], sorted(listed.splitlines())
