@@ -207,7 +207,8 @@ def _spent(progress: Progress, ended: Attempt, at: float) -> Mapping[str, float]
 def _unjudged(s: State, node: NodeName) -> State:
     """A failure of a part may change the verdict of its resource."""
     for name in graphs.works_for(s.graph, node):
-        s = _with(s, name, judged=False)
+        if name in s.resources and s.resources[name].judged:
+            s = _with(s, name, judged=False)
     return s
 
 

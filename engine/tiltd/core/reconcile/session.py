@@ -14,8 +14,9 @@ from tiltd.core import graph as graphs
 from tiltd.model import graph
 from tiltd.model.actions import TakeStock
 from tiltd.model.decisions import Act, Decision, Hold, Record
+from tiltd.model.desired import Resource
 from tiltd.model.events import SessionEnded
-from tiltd.model.health import Verdict
+from tiltd.model.health import Assessment, Verdict
 from tiltd.model.names import CLUSTER, SESSION, TILTFILE, NodeName, ResourceName
 from tiltd.model.problems import Code, Problem
 from tiltd.model.state import Mode, Outcome, Session, State
@@ -131,19 +132,23 @@ def _failures(s: State, now: float) -> Iterator[causes.Failure]:
             unlisted = removing.unlisted(part.manifest, s)
             if unlisted is not None:
                 yield _work(unlisted, (part.resource,))
-    for name in s.graph.resources:
+    for name, resource in s.graph.resources.items():
         if name in s.active:
-            yield from _stuck(s, name)
-            yield from _verdict(s, name)
+            if resource.resource_deps:
+                yield from _stuck(s, resource)
+            known = s.resources[name]
+            health = known.blamed or known.health
+            if health is not None and health.verdict is Verdict.FAILED:
+                yield from _verdict(health, name)
 
 
 def _work(problem: Problem, resources: tuple[ResourceName, ...]) -> causes.Failure:
     return causes.Failure(problem, resources, f"{judge.WORK}{problem.code.value}")
 
 
-def _stuck(s: State, name: ResourceName) -> Iterator[causes.Failure]:
+def _stuck(s: State, resource: Resource) -> Iterator[causes.Failure]:
     """It waits for a resource that nobody starts; in `ci` nobody is there to do it."""
-    resource = s.graph.resources[name]
+    name = resource.name
     if s.session is None or s.session.spec.mode is not Mode.CI:
         return
     for other in resource.resource_deps:
@@ -170,10 +175,7 @@ def _stopped(s: State, node: NodeName) -> tuple[ResourceName, ...]:
     return tuple(name for name in s.graph.resources if name in works_for and name in s.active)
 
 
-def _verdict(s: State, name: ResourceName) -> Iterator[causes.Failure]:
-    health = s.resources[name].blamed or s.resources[name].health
-    if health is None or health.verdict is not Verdict.FAILED:
-        return
+def _verdict(health: Assessment, name: ResourceName) -> Iterator[causes.Failure]:
     for finding in health.findings:
         if finding.verdict is Verdict.FAILED and not finding.rule.startswith(judge.WORK):
             yield causes.found(finding, name)
