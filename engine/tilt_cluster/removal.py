@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tilt_cluster import engine, network
+from tilt_cluster import engine
 
 _GONE, _BUSY = 404, 409
 _AGAIN, _PATIENCE = 0.05, 60.0
@@ -47,6 +47,8 @@ async def remove(name: str, client: engine.Engine, patience: float = _ENDPOINTS)
         engine.EngineAwayError: it doesn't answer.
         TimeoutError: it doesn't get done in a minute.
     """
+    from tilt_cluster import network  # noqa: PLC0415 - a start that has nothing to remove is sooner
+
     count = 0
     async with asyncio.timeout(_PATIENCE):
         while found := await _containers(name, client):
