@@ -412,15 +412,6 @@ def _job(reads: Reads, job: Json, warnings: list[str]) -> None:
         job["metadata"]["labels"] = dict(labels)
 
 
-def _job_again(reads: Reads, old: Object, job: Json) -> None:
-    del reads
-    if not job["spec"].get("selector"):
-        job["spec"]["selector"] = old["spec"]["selector"]
-        labels = fields.get(old, "spec", "template", "metadata", "labels", default={})
-        template: Json = job["spec"]["template"].setdefault("metadata", {})
-        template["labels"] = {**labels, **fields.get(template, "labels", default={})}
-
-
 def _claim(reads: Reads, claim: Json, warnings: list[str]) -> None:
     del warnings
     if claim["spec"].get("storageClassName") is None:
@@ -469,5 +460,4 @@ _CREATE: Mapping[tuple[str, str], Callable[[Reads, Json, list[str]], None]] = {
 _UPDATE: Mapping[tuple[str, str], Callable[[Reads, Object, Json], None]] = {
     ("", "secrets"): _secret_again,
     ("", "services"): _service_again,
-    ("batch", "jobs"): _job_again,
 }

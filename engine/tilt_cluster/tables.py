@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tilt_cluster import catalog, fields
+from tilt_cluster import catalog, fields, rows
 from tilt_cluster.objects import Object
 from tilt_cluster.schema import is_list, is_map
 
@@ -28,11 +28,6 @@ _AGE = {
     "priority": 0,
 }
 
-_MINUTE = 60
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
-_YEAR = 365 * _DAY
-
 _STEP = re.compile(
     r"\[\?\(@\.(\w+)==[\"'](.*?)[\"']\)\]"
     r"|\[['\"]?([^\]'\"]+)['\"]?\]"
@@ -40,34 +35,6 @@ _STEP = re.compile(
 )
 
 Cells = Sequence[Any]
-
-
-def ago(text: str | None) -> str:
-    """A time's age as kubectl writes it (`5m10s`); `<unknown>` for none."""
-    if not text:
-        return "<unknown>"
-    return duration(time.time() - fields.parse(text))
-
-
-def duration(seconds: float) -> str:
-    """A duration, as coarse as kubectl writes it."""
-    whole = max(int(seconds), 0)
-    minutes, hours, days = whole // _MINUTE, whole // _HOUR, whole // _DAY
-    if whole < 2 * _MINUTE:
-        return f"{whole}s"
-    if minutes < 10:  # noqa: PLR2004 - kubectl's own steps, from here on
-        return f"{minutes}m" + (f"{whole % _MINUTE}s" if whole % _MINUTE else "")
-    if hours < 3:  # noqa: PLR2004
-        return f"{minutes}m"
-    if hours < 8:  # noqa: PLR2004
-        return f"{hours}h" + (f"{minutes % 60}m" if minutes % 60 else "")
-    if days < 2:  # noqa: PLR2004
-        return f"{hours}h"
-    if days < 8:  # noqa: PLR2004
-        return f"{days}d" + (f"{hours % 24}h" if hours % 24 else "")
-    if whole < 2 * _YEAR:
-        return f"{days}d"
-    return f"{days // 365}y" + (f"{days % 365}d" if days % 365 else "")
 
 
 def columns(kind: catalog.Kind, version: str) -> Sequence[Mapping[str, Any]]:
@@ -140,19 +107,15 @@ def partial(obj: Object) -> Mapping[str, Any]:
     }
 
 
-def _age(obj: Object) -> str:
-    return ago(fields.get(obj, "metadata", "creationTimestamp"))
-
-
 def _plain(obj: Object) -> Cells:
-    return [fields.name(obj), _age(obj)]
+    return [fields.name(obj), rows.age(obj)]
 
 
 def _custom(obj: Object, column: Mapping[str, Any]) -> Any:
     value = _dig(obj, column["jsonPath"])
     match column["type"]:
         case "date":
-            return ago(value) if isinstance(value, str) else "<unknown>"
+            return rows.ago(value) if isinstance(value, str) else "<unknown>"
         case "string" if value is not None and not isinstance(value, str):
             return str(value).lower() if isinstance(value, bool) else str(value)
         case _:
@@ -173,19 +136,6 @@ def _dig(obj: Any, path: str) -> Any:
         else:
             return None
     return obj
-
-
-def _selector(selector: Any) -> str:
-    labels: Mapping[str, str] = fields.get(selector, "matchLabels", default={})
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"
-
-
-def _images(spec: Any) -> Cells:
-    listed: Sequence[Any] = fields.get(spec, "containers", default=())
-    return [
-        ",".join(one["name"] for one in listed),
-        ",".join(one.get("image", "") for one in listed),
-    ]
 
 
 def _number(obj: Object, *path: str) -> int:
@@ -209,7 +159,7 @@ def _pod(obj: Object) -> Cells:
         for one in counted
         if (at := fields.get(one, "lastState", "terminated", "finishedAt")) is not None
     ]
-    shown = f"{restarts} ({ago(max(ends))} ago)" if restarts and ends else str(restarts)
+    shown = f"{restarts} ({rows.ago(max(ends))} ago)" if restarts and ends else str(restarts)
     gates: Sequence[Any] = fields.get(obj, "spec", "readinessGates", default=())
     passed = sum(fields.is_true(obj, one["conditionType"]) for one in gates)
     return [
@@ -217,7 +167,7 @@ def _pod(obj: Object) -> Cells:
         f"{ready}/{total}",
         pod_status(obj, sidecars),
         shown,
-        _age(obj),
+        rows.age(obj),
         fields.get(obj, "status", "podIP", default="<none>"),
         fields.get(obj, "spec", "nodeName", default="<none>"),
         fields.get(obj, "status", "nominatedNodeName", default="<none>"),
@@ -269,9 +219,9 @@ def _deployment(obj: Object) -> Cells:
         f"{_number(obj, 'status', 'readyReplicas')}/{_number(obj, 'spec', 'replicas')}",
         _number(obj, "status", "updatedReplicas"),
         _number(obj, "status", "availableReplicas"),
-        _age(obj),
-        *_images(fields.get(obj, "spec", "template", "spec")),
-        _selector(fields.get(obj, "spec", "selector")),
+        rows.age(obj),
+        *rows.images(fields.get(obj, "spec", "template", "spec")),
+        rows.selector(fields.get(obj, "spec", "selector")),
     ]
 
 
@@ -281,9 +231,9 @@ def _replica_set(obj: Object) -> Cells:
         _number(obj, "spec", "replicas"),
         _number(obj, "status", "replicas"),
         _number(obj, "status", "readyReplicas"),
-        _age(obj),
-        *_images(fields.get(obj, "spec", "template", "spec")),
-        _selector(fields.get(obj, "spec", "selector")),
+        rows.age(obj),
+        *rows.images(fields.get(obj, "spec", "template", "spec")),
+        rows.selector(fields.get(obj, "spec", "selector")),
     ]
 
 
@@ -291,8 +241,8 @@ def _stateful_set(obj: Object) -> Cells:
     return [
         fields.name(obj),
         f"{_number(obj, 'status', 'readyReplicas')}/{_number(obj, 'spec', 'replicas')}",
-        _age(obj),
-        *_images(fields.get(obj, "spec", "template", "spec")),
+        rows.age(obj),
+        *rows.images(fields.get(obj, "spec", "template", "spec")),
     ]
 
 
@@ -305,10 +255,10 @@ def _daemon_set(obj: Object) -> Cells:
         _number(obj, "status", "numberReady"),
         _number(obj, "status", "updatedNumberScheduled"),
         _number(obj, "status", "numberAvailable"),
-        _selector({"matchLabels": node}),
-        _age(obj),
-        *_images(fields.get(obj, "spec", "template", "spec")),
-        _selector(fields.get(obj, "spec", "selector")),
+        rows.selector({"matchLabels": node}),
+        rows.age(obj),
+        *rows.images(fields.get(obj, "spec", "template", "spec")),
+        rows.selector(fields.get(obj, "spec", "selector")),
     ]
 
 
@@ -331,15 +281,15 @@ def _job(obj: Object) -> Cells:
     end = fields.get(obj, "status", "completionTime")
     lasted = ""
     if start:
-        lasted = duration((fields.parse(end) if end else time.time()) - fields.parse(start))
+        lasted = rows.duration((fields.parse(end) if end else time.time()) - fields.parse(start))
     return [
         fields.name(obj),
         status,
         completions,
         lasted,
-        _age(obj),
-        *_images(fields.get(obj, "spec", "template", "spec")),
-        _selector(fields.get(obj, "spec", "selector")),
+        rows.age(obj),
+        *rows.images(fields.get(obj, "spec", "template", "spec")),
+        rows.selector(fields.get(obj, "spec", "selector")),
     ]
 
 
@@ -352,9 +302,9 @@ def _cron_job(obj: Object) -> Cells:
         fields.get(obj, "spec", "timeZone", default="<none>"),
         str(bool(fields.get(obj, "spec", "suspend"))),
         len(fields.get(obj, "status", "active", default=())),
-        ago(last) if last else "<none>",
-        _age(obj),
-        *_images(spec),
+        rows.ago(last) if last else "<none>",
+        rows.age(obj),
+        *rows.images(spec),
         "<none>",
     ]
 
@@ -378,13 +328,13 @@ def _service(obj: Object) -> Cells:
         spec.get("clusterIP") or "<none>",
         external,
         ",".join(ports) or "<none>",
-        _age(obj),
-        _selector({"matchLabels": spec.get("selector")}),
+        rows.age(obj),
+        rows.selector({"matchLabels": spec.get("selector")}),
     ]
 
 
 def _namespace(obj: Object) -> Cells:
-    return [fields.name(obj), fields.get(obj, "status", "phase"), _age(obj)]
+    return [fields.name(obj), fields.get(obj, "status", "phase"), rows.age(obj)]
 
 
 def _node(obj: Object) -> Cells:
@@ -401,7 +351,7 @@ def _node(obj: Object) -> Cells:
         fields.name(obj),
         status,
         ",".join(roles) or "<none>",
-        _age(obj),
+        rows.age(obj),
         info.get("kubeletVersion", ""),
         addresses.get("InternalIP", "<none>"),
         addresses.get("ExternalIP", "<none>"),
@@ -413,11 +363,11 @@ def _node(obj: Object) -> Cells:
 
 def _config_map(obj: Object) -> Cells:
     count = len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
-    return [fields.name(obj), count, _age(obj)]
+    return [fields.name(obj), count, rows.age(obj)]
 
 
 def _secret(obj: Object) -> Cells:
-    return [fields.name(obj), obj.get("type"), len(obj.get("data") or {}), _age(obj)]
+    return [fields.name(obj), obj.get("type"), len(obj.get("data") or {}), rows.age(obj)]
 
 
 def _event(obj: Object) -> Cells:
@@ -425,14 +375,14 @@ def _event(obj: Object) -> Cells:
     last = obj.get("lastTimestamp") or obj.get("deprecatedLastTimestamp") or obj.get("eventTime")
     first = obj.get("firstTimestamp") or obj.get("eventTime") or last
     return [
-        ago(last),
+        rows.ago(last),
         obj.get("type"),
         obj.get("reason"),
         f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}",
         about.get("fieldPath", ""),
         fields.get(obj, "source", "component", default=obj.get("reportingComponent", "")),
         (obj.get("message") or obj.get("note") or "").strip(),
-        ago(first),
+        rows.ago(first),
         int(obj.get("count") or 1),
         fields.name(obj),
     ]
@@ -446,22 +396,12 @@ def _claim(obj: Object) -> Cells:
         fields.get(obj, "status", "phase"),
         bound,
         fields.get(obj, "status", "capacity", "storage", default="") if bound else "",
-        _modes(modes) if bound else "",
+        rows.modes(modes) if bound else "",
         fields.get(obj, "spec", "storageClassName", default=""),
         fields.get(obj, "spec", "volumeAttributesClassName", default="<unset>"),
-        _age(obj),
+        rows.age(obj),
         fields.get(obj, "spec", "volumeMode", default="<unset>"),
     ]
-
-
-def _modes(modes: Sequence[str]) -> str:
-    short = {
-        "ReadWriteOnce": "RWO",
-        "ReadOnlyMany": "ROX",
-        "ReadWriteMany": "RWX",
-        "ReadWriteOncePod": "RWOP",
-    }
-    return ",".join(short.get(one, one) for one in modes)
 
 
 def _endpoints(obj: Object) -> Cells:
@@ -470,7 +410,7 @@ def _endpoints(obj: Object) -> Cells:
         for address in subset.get("addresses") or ():
             found += [f"{address['ip']}:{port['port']}" for port in subset.get("ports") or ()]
     shown = ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")  # noqa: PLR2004 - kubectl's
-    return [fields.name(obj), shown or "<none>", _age(obj)]
+    return [fields.name(obj), shown or "<none>", rows.age(obj)]
 
 
 def _ingress(obj: Object) -> Cells:
@@ -483,7 +423,7 @@ def _ingress(obj: Object) -> Cells:
         ",".join(hosts) or "*",
         ",".join(one.get("ip") or one.get("hostname", "") for one in given),
         ports,
-        _age(obj),
+        rows.age(obj),
     ]
 
 
@@ -492,6 +432,7 @@ def _definition(obj: Object) -> Cells:
 
 
 _CELLS: Mapping[str, Callable[[Object], Cells]] = {
+    **rows.CELLS,
     "configmaps": _config_map,
     "cronjobs": _cron_job,
     "customresourcedefinitions": _definition,

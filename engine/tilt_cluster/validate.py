@@ -196,7 +196,15 @@ def _pod(obj: Object) -> Iterator[Cause]:
 
 
 def _job(obj: Object) -> Iterator[Cause]:
-    yield from _job_spec(obj.get("spec") or {}, "spec")
+    spec: Mapping[str, Any] = obj.get("spec") or {}
+    selector: Mapping[str, Any] | None = spec.get("selector")
+    labels: Mapping[str, str] = fields.get(spec, "template", "metadata", "labels", default={})
+    if selector is None:
+        yield refusals.required("spec.selector")
+    if not fields.selects(selector, labels):
+        text = "`selector` does not match template `labels`"
+        yield refusals.invalid("spec.template.metadata.labels", labels or None, text)
+    yield from _job_spec(spec, "spec")
 
 
 def _job_spec(spec: Mapping[str, Any], path: str) -> Iterator[Cause]:
@@ -508,7 +516,10 @@ def _data_kept(old: Object, new: Object) -> Iterator[Cause]:
 def _claim_kept(old: Object, new: Object) -> Iterator[Cause]:
     before, after = dict(old["spec"]), dict(new["spec"])
     for spec in (before, after):
-        spec.pop("resources", None)
+        resources = dict(spec.pop("resources", None) or {})
+        requests = dict(resources.pop("requests", None) or {})
+        requests.pop("storage", None)
+        spec["resources"] = {**resources, "requests": requests}
         spec.pop("volumeAttributesClassName", None)
     if before.get("volumeName") is None:
         after.pop("volumeName", None)
@@ -520,6 +531,25 @@ def _claim_kept(old: Object, new: Object) -> Iterator[Cause]:
             "volumeAttributesClassName for bound claims"
         )
         yield refusals.forbidden("spec", text)
+
+
+def _priority_kept(old: Object, new: Object) -> Iterator[Cause]:
+    if old.get("value") != new.get("value"):
+        yield refusals.forbidden("value", "may not be changed in an update.")
+    if old.get("preemptionPolicy") != new.get("preemptionPolicy"):
+        yield refusals.immutable("preemptionPolicy", new.get("preemptionPolicy"))
+
+
+def _volume_kept(old: Object, new: Object) -> Iterator[Cause]:
+    before, after = old["spec"], new["spec"]
+    if any(before.get(key) != after.get(key) for key in _VOLUME_SOURCES):
+        text = "spec.persistentvolumesource is immutable after creation"
+        yield refusals.forbidden("spec.persistentvolumesource", text)
+    if before.get("nodeAffinity") is not None and before["nodeAffinity"] != after.get(
+        "nodeAffinity"
+    ):
+        text = "field is immutable, except for updating from beta label to GA"
+        yield refusals.invalid("nodeAffinity", after.get("nodeAffinity"), text)
 
 
 def _role_kept(old: Object, new: Object) -> Iterator[Cause]:
@@ -537,6 +567,7 @@ def _storage_kept(old: Object, new: Object) -> Iterator[Cause]:
 _UPDATES = {
     ("", "configmaps"): _data_kept,
     ("", "persistentvolumeclaims"): _claim_kept,
+    ("", "persistentvolumes"): _volume_kept,
     ("", "pods"): pod_rules.kept,
     ("", "resourcequotas"): quota.kept,
     ("", "secrets"): _data_kept,
@@ -548,5 +579,6 @@ _UPDATES = {
     ("batch", "jobs"): _job_kept,
     ("rbac.authorization.k8s.io", "clusterrolebindings"): _role_kept,
     ("rbac.authorization.k8s.io", "rolebindings"): _role_kept,
+    ("scheduling.k8s.io", "priorityclasses"): _priority_kept,
     ("storage.k8s.io", "storageclasses"): _storage_kept,
 }

@@ -20,6 +20,7 @@ from tilt_cluster.server import exchange, tunnel
 from tilt_cluster.server.query import Query
 from tilt_cluster.server.target import Target
 
+_STREAMS = ("All", "Stderr", "Stdout")
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _LARGEST_MESSAGE = 32 * 1024 * 1024
@@ -41,6 +42,9 @@ async def serve(
     if at.subresource == "log":
         return await _logs(runtime, request, pod)
     if request.headers.get("Upgrade", "").lower() != "websocket":
+        if at.subresource != "portforward":
+            # Clients that were refused try SPDY; then they should hear the reason again.
+            _exec_options(request, pod, run=at.subresource == "exec")
         text = "Upgrade request required: the embedded cluster speaks WebSocket, not SPDY"
         raise refusals.bad_request(text)
     if at.subresource == "portforward":
@@ -80,7 +84,11 @@ def _log_options(query: Query, pod: Object) -> LogOptions:
     if seconds is not None:
         since = time.time() - seconds
     if query.text("sinceTime"):
-        since = fields.parse(query.text("sinceTime"))
+        try:
+            since = fields.parse(query.text("sinceTime"))
+        except ValueError as error:
+            text = f'parsing time "{query.text("sinceTime")}": {error}'
+            raise refusals.bad_request(text) from error
     tail = query.number("tailLines")
     limit = query.number("limitBytes")
     causes: list[refusals.Cause] = []
@@ -89,12 +97,14 @@ def _log_options(query: Query, pod: Object) -> LogOptions:
     for name, value in (("sinceSeconds", seconds), ("limitBytes", limit)):
         if value is not None and value < 1:
             causes.append(refusals.invalid(name, value, "must be greater than 0"))
+    asked = query.text("stream")
+    if asked not in ("", *_STREAMS):
+        causes.append(refusals.unsupported("stream", asked, _STREAMS))
     if seconds is not None and query.text("sinceTime"):
         text = "at most one of `sinceTime` or `sinceSeconds` may be specified"
         causes.append(refusals.forbidden("[]", text))
     if causes:
         raise refusals.invalid_object("", "PodLogOptions", fields.name(pod), causes)
-    asked = query.text("stream")
     stream: Literal["Stdout", "Stderr"] | None = None
     if asked in ("Stdout", "Stderr"):
         stream = "Stdout" if asked == "Stdout" else "Stderr"

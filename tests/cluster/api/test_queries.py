@@ -1,5 +1,6 @@
 """Nothing that a client asks for is accepted and ignored: parameters, headers, fields."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -243,3 +244,23 @@ def test_a_pod_keeps_its_node_and_its_deadline(api: Client, namespace: str) -> N
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "other"}}
     assert api.call("POST", f"{pods}/p/eviction", eviction).code == 400
     assert api.call("PUT", f"{pods}/p/log").code == 405
+
+
+def test_a_job_is_replaced_only_with_its_selector(api: Client, namespace: str) -> None:
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    template = {"spec": {"restartPolicy": "Never", "containers": [MAIN]}}
+    body = {"metadata": {"name": "j"}, "spec": {"suspend": True, "template": template}}
+    made = api.create(jobs, body)
+    answer = api.call("PUT", f"{jobs}/j", body)
+    assert (answer.code, "spec.selector" in {one[0] for one in answer.causes}) == (422, True)
+    wanted = {**body, "spec": {**made["spec"], "parallelism": 2}}
+    assert api.call("PUT", f"{jobs}/j", wanted).body["spec"]["parallelism"] == 2
+
+
+def test_a_priority_is_for_good(api: Client) -> None:
+    place = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    name = f"tilt-suite-{uuid.uuid4().hex[:8]}"
+    api.create(place, {"metadata": {"name": name}, "value": 5})
+    answer = api.call("PATCH", f"{place}/{name}", {"value": 6}, media=MERGE_PATCH)
+    assert (answer.code, answer.causes[0][:2]) == (422, ("value", "FieldValueForbidden"))
+    assert api.call("DELETE", f"{place}/{name}").code == 200
