@@ -26,6 +26,7 @@ from tilt_cluster import (
     strategy,
     structure,
     tokens,
+    unserved,
     validate,
 )
 from tilt_cluster.objects import (
@@ -323,6 +324,8 @@ class Api:
             raise refusals.invalid_object(kind.group, kind.kind, name, causes)
         if kind.resource == CUSTOM_RESOURCE_DEFINITIONS:
             options.warnings += structure.warnings(obj["spec"]["versions"])
+        if kind.custom is None and not options.trusted and not options.subresource:
+            options.warnings += unserved.warnings(kind.storage.schema, obj)
 
     def _admit(self, kind: catalog.Kind, old: Object | None, obj: Object) -> None:
         """What LimitRanges and ResourceQuotas of the namespace refuse, once all else is right."""
