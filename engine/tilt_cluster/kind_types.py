@@ -61,6 +61,17 @@ def _family(value: Any, path: str) -> Iterator[Cause]:
         seen.add(one)
 
 
+def _status(value: Any, path: str) -> Iterator[Cause]:
+    if value:  # a CronJob's template has no default yet
+        yield from values.one_of("False", "True", "Unknown")(value, path)
+
+
+def _modes(value: Any, path: str) -> Iterator[Cause]:
+    known = values.one_of("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+    for one in value or ():
+        yield from known(one, path)
+
+
 def _range(value: Any, path: str) -> Iterator[Cause]:
     if value:
         yield from values.network(value, path)
@@ -136,7 +147,7 @@ FIELDS: Mapping[str, Mapping[str, Rule]] = {
         "name": values.every(values.filled("must specify a metric name"), _segment)
     },
     "ResourceMetricSource": {
-        "name": values.every(values.filled("must specify a resource name"), values.resource),
+        "name": values.filled("must specify a resource name"),
         "target": _own,
     },
     "ContainerResourceMetricSource": {
@@ -202,7 +213,7 @@ FIELDS: Mapping[str, Mapping[str, Rule]] = {
     },
     "PodFailurePolicyOnPodConditionsPattern": {
         "type": _key,
-        "status": values.one_of("False", "True", "Unknown"),
+        "status": _status,
     },
     "SuccessPolicy": {
         "rules": values.filled(
@@ -210,7 +221,10 @@ FIELDS: Mapping[str, Mapping[str, Rule]] = {
         )
     },
     "EndpointPort": {"protocol": _protocol},
-    "PersistentVolumeSpec": {"accessModes": values.filled(), "storageClassName": _subdomain},
+    "PersistentVolumeSpec": {
+        "accessModes": values.every(values.filled(), _modes),
+        "storageClassName": _subdomain,
+    },
     "VolumeNodeAffinity": {"required": values.filled("must specify required node constraints")},
     "LeaseSpec": {
         "leaseDurationSeconds": values.least(1, "must be greater than 0"),
