@@ -118,6 +118,7 @@ def test_an_inline_dockerfile_points_at_the_tiltfile(tmp_path: Path) -> None:
         "received unexpected HTTP status: 503 Service Unavailable",
         "failed to do request: dial tcp 127.0.0.1:5000: connect: connection refused",
         "unexpected EOF",
+        "errors:\ndigest invalid\nmanifest blob unknown: blob unknown to registry\n",
     ],
 )
 def test_a_busy_registry_is_worth_another_try(tmp_path: Path, message: str) -> None:

@@ -55,7 +55,9 @@ _TRANSIENT = re.compile(
     r"|server misbehaving|[Tt]emporary failure in name resolution|network is unreachable"
     r"|too many requests|toomanyrequests|\b429\b|\b50[0234]\b|unexpected HTTP status: 5\d\d"
     r"|Service Unavailable|Bad Gateway|Gateway Timeout|Internal Server Error"
-    r"|net/http: request canceled",
+    r"|net/http: request canceled"
+    # A layer that did not arrive whole, or not yet: two images with one base are pushed at once.
+    r"|digest invalid|blob upload (?:unknown|invalid)|blob unknown to registry",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
