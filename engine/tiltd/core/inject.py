@@ -10,7 +10,7 @@ import posixpath
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -24,10 +24,20 @@ KEY_ANNOTATION = "tilt.dev/key"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What is sent to the cluster, and its key."""
+    """What is sent to the cluster, and its key.
+
+    Args:
+        body: the object.
+        key: of it.
+        untouched: what was found out about versions of the live object (uid, resourceVersion):
+            whether it still is this. One version never becomes another.
+    """
 
     body: JSON
     key: str
+    untouched: dict[tuple[str, str], bool] = field(
+        default_factory=dict[tuple[str, str], bool], compare=False, repr=False
+    )
 
 
 def project_label(tiltfile: str) -> str:

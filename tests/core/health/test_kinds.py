@@ -369,3 +369,17 @@ def test_the_warning_events_of_a_finding_come_oldest_first() -> None:
     at = scope(100, current, broken, events=events)
     worst = assess_object(web, at).worst
     assert [e.message for e in at.warnings(worst.chain)] == ["early", "late"]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Ingress", "Role"])
+def test_what_mostly_only_exists_is_asked_all_the_same_when_there_is_more_to_it(kind: str) -> None:
+    group = {"ConfigMap": "v1", "Ingress": "networking.k8s.io/v1"}
+    version = group.get(kind, "rbac.authorization.k8s.io/v1")
+    plain = obj(version, kind, "x")
+    assert judge(plain).worst.rule == "object.exists"
+    assert judge(obj(version, kind, "x", deleted=90)).worst.rule == "object.deleting"
+    stalled = obj(version, kind, "x", status={"conditions": [condition("Stalled", "True")]})
+    assert judge(stalled).worst.rule == "object.stalled"
+    down = pod(box(back_off(), restarts=5, last=ended(1)), owner=plain)
+    assert judge(plain, 100, down).worst.rule == "pod.crash-loop"
+    assert assess_object(plain, scope(100, expects_pods=True)).worst.rule == "pods.none"

@@ -37,13 +37,13 @@ def report(
     obj: Obj, verdict: Verdict, rule: str, message: str, found: Obj | None = None
 ) -> Finding:
     """A finding about `obj` itself; a condition `found` adds its reason and words."""
-    told = words(found) if found else ""
+    subject, told = ref(obj), words(found) if found else ""
     return Finding(
         verdict,
         rule,
-        (ref(obj),),
+        (subject,),
         reason=fields.text(found, "reason") if found else "",
-        message=f"{ref(obj)} {message}" + (f": {told}" if told else ""),
+        message=f"{subject} {message}" + (f": {told}" if told else ""),
     )
 
 

@@ -82,9 +82,11 @@ def assess_object(obj: Obj, scope: Scope) -> Assessment:
         obj: as the API server reports it, `apiVersion` and `kind` included.
         scope: other objects, clock, limits, and what this run has done.
     """
+    kind = (fields.group(obj), fields.text(obj, "kind"))
+    if _only_exists(obj, kind, scope):
+        return Assessment((_exists(obj, scope),))
     if early := conditions.preliminary(obj, scope):
         return _timed(obj, [early], scope)
-    kind = (fields.group(obj), fields.text(obj, "kind"))
     readiness = _readiness(kind, scope)
     if kind == _POD:
         found: Sequence[Finding] = _pod(obj, readiness, scope)
@@ -120,6 +122,20 @@ def unselected(name: str, scope: Scope) -> Finding:
     message = "no pod that no other resource owns has the labels of its extra_pod_selectors (yet)"
     finding = Finding(Verdict.PROGRESSING, "pods.none", subject, message=message)
     return budgets.by_deadline(finding, scope)
+
+
+def _only_exists(obj: Obj, kind: Kind, scope: Scope) -> bool:
+    """Whether all the other questions are for nothing, as they are for most objects.
+
+    It says nothing about itself, owns nothing, and nobody waits for its pods.
+    """
+    return (
+        _RULES.get(kind) is _exists
+        and "status" not in obj
+        and not fields.has(obj, "metadata", "deletionTimestamp")
+        and not scope.context.expects_pods
+        and not scope.objects.owned(obj)
+    )
 
 
 def _readiness(kind: Kind, scope: Scope) -> PodReadiness:

@@ -67,7 +67,20 @@ def render(manifest: Manifest, s: State) -> inject.Rendered:
 
 def same(rendered: inject.Rendered, found: JSON) -> bool:
     """Whether a live object is what would be sent: by its key, and nobody has touched it since."""
-    return _was_applied(rendered, found) and drift.untouched(rendered.body, found)
+    return _was_applied(rendered, found) and _untouched(rendered, found)
+
+
+def _untouched(rendered: inject.Rendered, found: JSON) -> bool:
+    """Remembered for the newest version: a daemon that stays sees most of them again."""
+    metadata = podspec.section(found, "metadata")
+    version = str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
+    known = rendered.untouched.get(version)
+    if known is None:
+        known = drift.untouched(rendered.body, found)
+        if all(version):
+            rendered.untouched.clear()
+            rendered.untouched[version] = known
+    return known
 
 
 def _was_applied(rendered: inject.Rendered, found: JSON) -> bool:
