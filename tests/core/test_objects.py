@@ -17,7 +17,7 @@ ROW = next(r for r in RECORDED if not r["shows"] and r["sent"]["kind"] == "Deplo
 
 def found(version: str, manager: str = "tiltd") -> dict[str, Any]:
     """The live object in one of its versions; another manager may have taken its fields."""
-    live = copy.deepcopy(ROW["live"])
+    live: dict[str, Any] = copy.deepcopy(ROW["live"])
     live["metadata"]["resourceVersion"] = version
     live["metadata"].setdefault("annotations", {})[inject.KEY_ANNOTATION] = "key"
     for entry in live["metadata"]["managedFields"]:
