@@ -7,7 +7,12 @@ from pathlib import Path
 
 from tools.realcluster import console, process
 
-ENGINE: Mapping[str, str] = {"dockerd": "docker.io", "docker": "docker.io", "iptables": "iptables"}
+ENGINE: Mapping[str, str] = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "iptables": "iptables",
+    "nft": "nftables",  # Services of embedded clusters, whose nodes are this engine
+}
 REGISTRY: Mapping[str, str] = {"docker-registry": "docker-registry"}
 NODE: Mapping[str, str] = {
     "containerd": "containerd",
