@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.e2e.client import PATIENCE
 from tests.e2e.conftest import Start, replace
 
@@ -31,6 +32,7 @@ def env(docker_engine: str, tmp_path: Path) -> dict[str, str]:
     return {**given, "HOME": str(home), "XDG_STATE_HOME": str(state)}
 
 
+@needs.SERVICES
 def test_the_shop_goes_green_without_kubernetes_and_nothing_is_left(
     shop: Path, env: dict[str, str], start: Start, docker_engine: str
 ) -> None:

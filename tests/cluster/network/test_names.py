@@ -1,7 +1,5 @@
 """Names, messages and routes."""
 
-import os
-import shutil
 import struct
 import subprocess
 from typing import Any
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import needs
 from tests.cluster.controllers.world import World
 from tilt_cluster.network import dns, names, rules
 from tilt_cluster.objects import ENDPOINT_SLICES, NAMESPACES, SERVICES
@@ -171,7 +170,7 @@ def test_nobody_else_is_routed() -> None:
     assert all('iifname "br0"' in line or "ip saddr 10.0.0.0/20" in line for line in hooked)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
+@needs.SERVICES
 def test_nft_takes_every_kind_of_rule() -> None:
     pods = (("10.0.0.2", 5), ("10.0.0.3", 6))
     found = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import needs
 from tests.cluster.node import small
 from tests.cluster.node.small import PYTHON, Small, status
 from tilt_cluster import fields
@@ -62,6 +63,7 @@ async def test_a_container_gets_its_environment_from_everywhere(cluster: Small) 
     assert {"Scheduled", "Pulled", "Created", "Started"} <= _events(cluster, "env")
 
 
+@needs.SERVICES
 async def test_services_have_names_and_ports_of_their_own(cluster: Small) -> None:
     ports = [{"name": "http", "containerPort": 80}]
     script = "mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w"
@@ -108,6 +110,7 @@ print(client.recv(100).decode())
 """
 
 
+@needs.SERVICES
 async def test_a_service_of_udp_is_reached_and_who_attaches_sees_it(cluster: Small) -> None:
     port = {"port": 5300, "targetPort": 9000, "protocol": "UDP"}
     cluster.put(SERVICES, "repeat", spec={"selector": {"app": "echo"}, "ports": [port]})
