@@ -218,9 +218,9 @@ async def test_the_image_is_the_one_that_buildx_makes(
         (folder / "Dockerfile").write_text("")
     found = [await looks(w) for w in (straight, buildkit_beside)]
     assert found[0] == found[1]
-    # BuildKit says of a base that it was there, or does not get to it.
-    logs = [w.log.text.replace("[1/5] CACHED\n", "") for w in (straight, buildkit_beside)]
-    shown = [log.splitlines() for log in logs]
+    # BuildKit says of what others build too, as a base, that it was there, or does not get to it.
+    logs = (w.log.text.splitlines() for w in (straight, buildkit_beside))
+    shown = [[line for line in log if not line.endswith("] CACHED")] for log in logs]
     assert shown[0] == shown[1]
     assert {"[4/5] RUN echo one; echo; echo two", "one", "", "two"} <= set(shown[0])
 
