@@ -39,9 +39,6 @@ LISTS = [
         id="exactly any",
     ),
     pytest.param(
-        {"resourceVersionMatch": "Exact", "resourceVersion": "1"}, 410, "too old", id="gone"
-    ),
-    pytest.param(
         {"watch": "true", "resourceVersionMatch": "NotOlderThan"},
         422,
         "unless sendInitialEvents is provided",
