@@ -33,9 +33,9 @@ CALL = 10.0
 """Seconds that a call which answers once may take, unless the caller says otherwise."""
 
 _OPTIONS = (
-    # A daemon on this machine is there or is not: ask again soon.
+    # A daemon on this machine is there or is not: ask again soon.  The shortest back-off stays as
+    # it is: gRPC takes it also for the time within which a connection has to be answered.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A proxy for the Internet is none for a daemon on this machine.
     ("grpc.enable_http_proxy", 0),

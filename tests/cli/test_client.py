@@ -1,9 +1,11 @@
 """The typed helper, against a scripted daemon on a real socket."""
 
+import contextlib
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,61 @@ def test_nobody_there_is_a_lost_connection(where: str) -> None:
     with client.connect(where) as tiltd, pytest.raises(client.CallError) as caught:
         tiltd.info()
     assert caught.value.lost
+
+
+@contextlib.contextmanager
+def busy(where: str, seconds: float) -> Generator[str]:
+    """The way to a daemon that takes a connection at once, and greets on it much later."""
+    path = where.removeprefix("unix://")
+    front = f"{path}.front"
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(front)
+        listener.listen()
+
+        def relay() -> None:
+            client, _ = listener.accept()
+            time.sleep(seconds)
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(path)
+            stack.callback(client.close)
+            stack.callback(server.close)
+            for one, other in ((client, server), (server, client)):
+                stack.callback(copying(one, other).join)
+                stack.callback(shut, one)
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        try:
+            yield f"unix://{front}"
+        finally:
+            thread.join()
+
+
+def shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was faster
+        one.shutdown(socket.SHUT_RDWR)
+
+
+def copying(one: socket.socket, other: socket.socket) -> threading.Thread:
+    def copy() -> None:
+        with contextlib.suppress(OSError):
+            while piece := one.recv(1 << 16):
+                other.sendall(piece)
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    return thread
+
+
+def test_a_daemon_that_is_slow_to_greet_is_waited_for(where: str) -> None:
+    """As on a machine with too much to do: it is not gone for that."""
+    with (
+        fake.serving(fake.Script(project="/src"), where),
+        busy(where, 0.7) as front,
+        client.connect(front) as tiltd,
+    ):
+        assert tiltd.info().project_dir == "/src"
 
 
 def test_watch_and_logs_tell_all_from_the_first(where: str) -> None:
