@@ -108,6 +108,7 @@ class FakeCluster:
         self.blind: ports.Blind = _unseen
         self.silence: ports.Silence = _unnoticed
         self._unreadable: ports.Unreadable = _unheard
+        self.drained: list[tuple[frozenset[ContainerRun], float]] = []
         self.applied: list[str] = []
         self.recreated: list[str] = []
         self.deleted: list[str] = []
@@ -282,7 +283,7 @@ class FakeCluster:
 
     async def drain(self, runs: frozenset[ContainerRun], seconds: float) -> None:
         """See `ports.Cluster`; what was said here has been told at once."""
-        del runs, seconds
+        self.drained.append((runs, seconds))
         await asyncio.sleep(0)
 
     def forward(

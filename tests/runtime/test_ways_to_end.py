@@ -382,3 +382,13 @@ async def test_what_cannot_be_deleted_holds_up_nothing_for_long(
     assert await down(engine) is Outcome.FAILED
     assert engine.cluster.deleted == ["ConfigMap/conf"]
     assert engine.clock.now() - began < 60
+
+
+@pytest.mark.parametrize(("fails", "waits"), [(False, 1), (True, 2)])
+async def test_what_goes_on_is_listened_to_only_after_a_failure(
+    engine: World, *, fails: bool, waits: int
+) -> None:
+    controls_deployments(engine.cluster, fails=fails)
+    ended = await engine.ci(build.project(build.kubernetes("web", build.deployment("web"))))
+    assert ended.outcome is (Outcome.FAILED if fails else Outcome.HEALTHY)
+    assert len(engine.cluster.drained) == waits

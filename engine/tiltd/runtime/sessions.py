@@ -29,8 +29,8 @@ from tiltd.runtime.worker import Worker
 # How long the logs of pods that are over may take to arrive after the verdict, where the cluster is
 # slow to give them; nothing waits once they are there, and not much where somebody wants to go.
 _DRAIN, _DRAIN_WHEN_CANCELLED = 5.0, 1.0
-# The same for those that have been started again: they have no end, but what one of them has said
-# so far may be all that is left of what all of them say.
+# The same after a failure for those that have been started again: they have no end, but what one of
+# them has said so far may be all that is left of what all of them say.
 _DRAIN_AGAIN = 0.5
 
 
@@ -161,10 +161,11 @@ class Sessions:
         if cluster is not None:
             self._follow_logs(cluster, state)  # what ended the session may just have been seen
             ended = state.session.ended if state.session else None
-            hurry = ended is not None and ended.outcome is Outcome.CANCELLED
-            seconds = _DRAIN_WHEN_CANCELLED if hurry else _DRAIN
+            outcome = ended.outcome if ended is not None else None
+            seconds = _DRAIN_WHEN_CANCELLED if outcome is Outcome.CANCELLED else _DRAIN
             await cluster.drain(follow.finished_runs(state), seconds)
-            await cluster.drain(follow.restarted_runs(state), _DRAIN_AGAIN)
+            if outcome in (Outcome.FAILED, Outcome.TIMEOUT):
+                await cluster.drain(follow.restarted_runs(state), _DRAIN_AGAIN)
         await self._worker.forget()
         self._logs.flush()
         self._remembered.clear()
