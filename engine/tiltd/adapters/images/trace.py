@@ -1,22 +1,35 @@
 """BuildKit's own progress, as the Engine hands it on: protobuf in base64 in the build's stream.
 
-Of the message (`StatusResponse` of BuildKit's control API) a few fields are of interest, and the
-wire format is three rules; so it is read here, and nothing else here has to know protobuf.
+Only the fields of interest are declared (of `StatusResponse` in BuildKit's control API); the
+others are skipped, and what BuildKit adds in time does not matter.
 """
 
 import base64
 import binascii
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 ID = "moby.buildkit.trace"
 """The events of the Engine's stream that bring it in `aux`."""
 
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-_VERTEXES, _LOGS = 1, 3
-_KEY, _NAME, _CACHED, _STARTED, _ERROR, _PRINTED = 1, 3, 4, 5, 7, 4
-_LONGEST = 70
-Value = int | bytes
+_Field = descriptor_pb2.FieldDescriptorProto
+# Text is declared as bytes: a program's name for something need not be UTF-8. So is a time, of
+# which only matters whether it is there: it is a message, and they have one form.
+_FIELDS: Mapping[str, Mapping[str, tuple[int, Any]]] = {
+    "StatusResponse": {"vertexes": (1, "Vertex"), "logs": (3, "VertexLog")},
+    "Vertex": {
+        "digest": (1, _Field.TYPE_BYTES),
+        "name": (3, _Field.TYPE_BYTES),
+        "cached": (4, _Field.TYPE_BOOL),
+        "started": (5, _Field.TYPE_BYTES),
+        "error": (7, _Field.TYPE_BYTES),
+    },
+    "VertexLog": {"vertex": (1, _Field.TYPE_BYTES), "msg": (4, _Field.TYPE_BYTES)},
+}
 
 
 class TraceError(Exception):
@@ -49,59 +62,32 @@ def read(text: str) -> Iterator[Vertex | Printed]:
         TraceError: it is no such message.
     """
     try:
-        message = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+        found: Any = _response().FromString(base64.b64decode(text, validate=True))
+    except (binascii.Error, message.DecodeError) as error:
         raise TraceError(str(error)) from error
-    for number, value in _fields(message):
-        if number == _VERTEXES:
-            yield _vertex(_message(value))
-        elif number == _LOGS:
-            found = dict(_fields(_message(value)))
-            yield Printed(_text(found, _KEY), _message(found.get(_PRINTED, b"")))
+    for one in found.vertexes:
+        key, name, failure = (_text(part) for part in (one.digest, one.name, one.error))
+        yield Vertex(key, name, one.cached, bool(one.started), failure)
+    for one in found.logs:
+        yield Printed(_text(one.vertex), one.msg)
 
 
-def _vertex(message: bytes) -> Vertex:
-    found = dict(_fields(message))
-    key, name, error = (_text(found, number) for number in (_KEY, _NAME, _ERROR))
-    return Vertex(key, name, bool(found.get(_CACHED)), _STARTED in found, error)
+def _text(given: bytes) -> str:
+    return given.decode("utf-8", "replace")
 
 
-def _text(found: dict[int, Value], number: int) -> str:
-    return _message(found.get(number, b"")).decode("utf-8", "replace")
-
-
-def _message(value: Value) -> bytes:
-    if isinstance(value, int):
-        raise TraceError("a number in the place of a message")
-    return value
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Value]]:
-    at = 0
-    while at < len(message):
-        head, at = _varint(message, at)
-        kind = head & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield head >> 3, value
-            continue
-        if kind == _BYTES:
-            length, at = _varint(message, at)
-        elif kind in (_EIGHT, _FOUR):
-            length = 8 if kind == _EIGHT else 4
-        else:
-            raise TraceError(f"a field of kind {kind}")
-        if at + length > len(message):
-            raise TraceError("it breaks off")
-        yield head >> 3, message[at : at + length]
-        at += length
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(message) and shift < _LONGEST:
-        byte = message[at]
-        at, value, shift = at + 1, value | (byte & 0x7F) << shift, shift + 7
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says "more"
-            return value, at
-    raise TraceError("it breaks off in a number")
+@functools.cache
+def _response() -> type[message.Message]:
+    file = descriptor_pb2.FileDescriptorProto(name="trace.proto", package="t", syntax="proto3")
+    for name, fields in _FIELDS.items():
+        declared = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            made = declared.field.add(name=field, number=number)
+            if isinstance(kind, str):
+                made.label, made.type = _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE
+                made.type_name = f".t.{kind}"
+            else:
+                made.label, made.type = _Field.LABEL_OPTIONAL, kind
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.StatusResponse"))
