@@ -374,27 +374,28 @@ def _policy_port(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
         yield from values.port_number(end, where)
 
 
-_SOURCES = {
+METRIC_SOURCES = {
     "ContainerResource": "containerResource",
     "External": "external",
     "Object": "object",
     "Pods": "pods",
     "Resource": "resource",
 }
+"""The field in which a metric of an autoscaler says more, by its type."""
 
 
 def _metric(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     kind = given.get("type") or ""
     if not kind:
         yield refusals.required(f"{path}.type", "must specify a metric source type")
-    if kind not in _SOURCES:
-        yield refusals.unsupported(f"{path}.type", kind, sorted(_SOURCES))
+    if kind not in METRIC_SOURCES:
+        yield refusals.unsupported(f"{path}.type", kind, sorted(METRIC_SOURCES))
         return
-    wanted = _SOURCES[kind]
+    wanted = METRIC_SOURCES[kind]
     if given.get(wanted) is None:
         text = "must populate information for the given metric source"
         yield refusals.required(f"{path}.{wanted}", text)
-    for other in _SOURCES.values():
+    for other in METRIC_SOURCES.values():
         if other != wanted and given.get(other) is not None:
             text = "must populate the given metric source only"
             yield refusals.forbidden(f"{path}.{other}", text)

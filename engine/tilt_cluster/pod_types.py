@@ -306,40 +306,35 @@ def _node_term(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
 
 def _node_values(one: Mapping[str, Any], path: str) -> Iterator[Cause]:
     listed: Sequence[str] = one.get("values") or ()
-    match one.get("operator"):
-        case "In" | "NotIn":
-            if not listed:
-                text = "must be specified when `operator` is 'In' or 'NotIn'"
-                yield refusals.required(f"{path}.values", text)
-            if ".preferred" not in path:  # a warning there
-                rule = values.each(values.text(names.label_value))
-                yield from rule(listed, f"{path}.values")
-        case "Exists" | "DoesNotExist":
-            if listed:
-                text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                yield refusals.forbidden(f"{path}.values", text)
-        case "Gt" | "Lt":
-            if len(listed) != 1:
-                text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
-                yield refusals.required(f"{path}.values", text)
-        case other:
-            yield refusals.invalid(f"{path}.operator", other or "", "not a valid selector operator")
+    if one.get("operator") in ("Gt", "Lt"):
+        if len(listed) != 1:
+            text = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+            yield refusals.required(f"{path}.values", text)
+        return
+    yield from _operator_values(one, path)
+    # For what is only preferred, the server warns.
+    if one.get("operator") in ("In", "NotIn") and ".preferred" not in path:
+        yield from values.each(values.text(names.label_value))(listed, f"{path}.values")
 
 
 def _label_requirement(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    yield from _operator_values(given, path)
     listed: Sequence[str] = given.get("values") or ()
+    yield from values.each(values.text(names.label_value))(listed, f"{path}.values")
+
+
+def _operator_values(given: Mapping[str, Any], path: str) -> Iterator[Cause]:
     match given.get("operator"):
         case "In" | "NotIn":
-            if not listed:
+            if not given.get("values"):
                 text = "must be specified when `operator` is 'In' or 'NotIn'"
                 yield refusals.required(f"{path}.values", text)
         case "Exists" | "DoesNotExist":
-            if listed:
+            if given.get("values"):
                 text = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
                 yield refusals.forbidden(f"{path}.values", text)
         case other:
             yield refusals.invalid(f"{path}.operator", other or "", "not a valid selector operator")
-    yield from values.each(values.text(names.label_value))(listed, f"{path}.values")
 
 
 def _affinity_term(given: Mapping[str, Any], path: str) -> Iterator[Cause]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tilt_cluster import fields
+from tilt_cluster.kind_types import METRIC_SOURCES
 from tilt_cluster.objects import Object
 
 _MINUTE = 60
@@ -160,18 +161,11 @@ def _policy(obj: Object) -> Cells:
     return [fields.name(obj), selector(fields.get(obj, "spec", "podSelector")), age(obj)]
 
 
-_SOURCES = {
-    "ContainerResource": "containerResource",
-    "External": "external",
-    "Object": "object",
-    "Pods": "pods",
-    "Resource": "resource",
-}
 _SHOWN = 2
 
 
 def _target(metric: Mapping[str, Any]) -> str:
-    source: Mapping[str, Any] = metric.get(_SOURCES.get(metric.get("type", ""), "")) or {}
+    source: Mapping[str, Any] = metric.get(METRIC_SOURCES.get(metric.get("type", ""), "")) or {}
     target: Mapping[str, Any] = source.get("target") or {}
     wanted = target.get("averageUtilization")
     text = f"{wanted}%" if wanted is not None else ""

@@ -84,9 +84,8 @@ def join(sandbox: str, pid: int, bridge: str, address: ipaddress.IPv4Interface, 
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(_rtnetlink())
         _make_pair(host, name, bridge, "eth0", pid, b"\x02\x42" + address.ip.packed)
-        with contextlib.suppress(
-            OSError
-        ):  # pods reach themselves by their Services: bridge.reflect
+        # Pods reach themselves by their Services: bridge.reflect.
+        with contextlib.suppress(OSError):
             (_INTERFACES / name / "brport" / "hairpin_mode").write_text("1")
         enter(pid)
         for which in ("all", "default"):

@@ -5,9 +5,10 @@ TILTD_TEST_BASE       the base image of the builds, in the engine already
 TILTD_TEST_BUILDX     the buildx plugin's binary, where docker does not find it by itself
 """
 
+import contextlib
 import os
 import subprocess
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from tests.adapters.images import servers
 from tests.adapters.images.workshop import Workshop
 from tiltd.adapters import images, processes
+from tiltd.adapters.images import straight as straight_build
 
 BASE = os.environ.get("TILTD_TEST_BASE", "localhost:5000/base/busybox:1")
+_Make = Callable[[images.DockerImages], Workshop]
 
 
 @pytest.fixture(scope="session")
@@ -60,22 +63,25 @@ def buildx_config(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def docker_images() -> AsyncGenerator[images.DockerImages]:
+@contextlib.asynccontextmanager
+async def _adapter(largest: int = straight_build.LARGEST) -> AsyncGenerator[images.DockerImages]:
     local = processes.LocalProcesses()
-    adapter = images.DockerImages(local, push_patience=3)
+    adapter = images.DockerImages(local, push_patience=3, largest=largest)
     yield adapter
     await adapter.close()
     await local.close()
+
+
+@pytest.fixture
+async def docker_images() -> AsyncGenerator[images.DockerImages]:
+    async with _adapter() as adapter:
+        yield adapter
 
 
 @pytest.fixture
 async def buildx_images() -> AsyncGenerator[images.DockerImages]:
-    local = processes.LocalProcesses()
-    adapter = images.DockerImages(local, push_patience=3, largest=0)
-    yield adapter
-    await adapter.close()
-    await local.close()
+    async with _adapter(largest=0) as adapter:
+        yield adapter
 
 
 @pytest.fixture
@@ -90,39 +96,29 @@ async def classic(
 
 
 @pytest.fixture
+def with_buildx(base: str, registry: str, tmp_path: Path, buildx_config: Path) -> _Make:
+    """Makes the workshop of an adapter in whose environment docker has buildx."""
+    path, config = os.environ["PATH"], str(buildx_config)
+    env = {"PATH": path, "HOME": str(tmp_path), "DOCKER_CONFIG": config}
+    return lambda adapter: Workshop(adapter, registry, base, tmp_path, env)
+
+
+@pytest.fixture
 async def buildkit(
-    buildx_images: images.DockerImages,
-    base: str,
-    registry: str,
-    tmp_path: Path,
-    buildx_config: Path,
+    buildx_images: images.DockerImages, with_buildx: _Make
 ) -> AsyncGenerator[Workshop]:
     """Builds by BuildKit, through buildx."""
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DOCKER_CONFIG": str(buildx_config),
-    }
-    workshop = Workshop(buildx_images, registry, base, tmp_path, env)
+    workshop = with_buildx(buildx_images)
     yield workshop
     workshop.clean()
 
 
 @pytest.fixture
 async def straight(
-    docker_images: images.DockerImages,
-    base: str,
-    registry: str,
-    tmp_path: Path,
-    buildx_config: Path,
+    docker_images: images.DockerImages, with_buildx: _Make
 ) -> AsyncGenerator[Workshop]:
     """Builds by BuildKit, by one request to the Engine where that is enough."""
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DOCKER_CONFIG": str(buildx_config),
-    }
-    workshop = Workshop(docker_images, registry, base, tmp_path, env)
+    workshop = with_buildx(docker_images)
     yield workshop
     workshop.clean()
 
