@@ -22,7 +22,7 @@ from tiltd.runtime.worker import Outside
 from tiltd.tiltfile import printed
 from tiltd.tiltfile.loader import TiltfileLoader
 
-HEAVY = ("networkx", "tiltd.adapters.kubernetes.connection")
+HEAVY = ("tiltd.core.slim", "tiltd.adapters.kubernetes.connection")
 """What every session needs: early is better, and nobody has to wait for it.
 
 What only some need (the Docker SDK, deepdiff, the official Kubernetes client) is imported by the

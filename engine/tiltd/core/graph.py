@@ -1,4 +1,4 @@
-"""The dependency graph: the one home of networkx.
+"""The dependency graph: the one home of networkx (`slim` imports it).
 
 Nodes are images, objects, commands and resources; an edge leads from what must be ready to what
 waits for it.  Some edges are the user's word (an image in a manifest, a base image,
@@ -6,8 +6,8 @@ waits for it.  Some edges are the user's word (an image in a manifest, a base im
 advice: where advice and the user's word make a circle, the advice goes.  A circle of the user's
 own making is his error, and the message shows the way around it.
 
-networkx takes a fifth of a second to import, so it is imported at the first use, which is off the
-event loop and beside the reading of the cluster.
+networkx takes a while to import, so it is imported at the first use, which is off the event loop
+and beside the reading of the cluster.
 """
 
 import itertools
@@ -43,7 +43,7 @@ from tiltd.model.names import (
 )
 
 if TYPE_CHECKING:
-    import networkx as nx
+    from tiltd.core.slim import nx
 
 Edge = tuple[NodeName, NodeName]
 
@@ -264,7 +264,7 @@ def _parts(resource: desired.Resource) -> list[NodeName]:
 
 
 def _digraph(nodes: Collection[NodeName], edges: Iterable[Edge]) -> "nx.DiGraph[NodeName]":
-    import networkx as nx  # noqa: PLC0415 - see the module
+    from tiltd.core.slim import nx  # noqa: PLC0415 - see the module
 
     digraph: nx.DiGraph[NodeName] = nx.DiGraph()
     digraph.add_nodes_from(nodes)
@@ -274,7 +274,7 @@ def _digraph(nodes: Collection[NodeName], edges: Iterable[Edge]) -> "nx.DiGraph[
 
 def _circle(digraph: "nx.DiGraph[NodeName]") -> tuple[NodeName, ...]:
     """A circle, if there is one; looked for in a knot only, since without one it takes long."""
-    import networkx as nx  # noqa: PLC0415 - see the module
+    from tiltd.core.slim import nx  # noqa: PLC0415 - see the module
 
     for knot in _knots(digraph):
         found = cast("list[Edge]", nx.find_cycle(knot))  # pyright: ignore[reportUnknownMemberType] - its stub names no return type
@@ -304,7 +304,7 @@ def _add_advice(digraph: "nx.DiGraph[NodeName]", advised: Iterable[Edge]) -> Non
 
 def _knots(digraph: "nx.DiGraph[NodeName]") -> "list[nx.DiGraph[NodeName]]":
     """Each as a graph of its own, in an order that is the same in every run."""
-    import networkx as nx  # noqa: PLC0415 - see the module
+    from tiltd.core.slim import nx  # noqa: PLC0415 - see the module
 
     found = [sorted(knot) for knot in nx.strongly_connected_components(digraph) if len(knot) > 1]
     return [_digraph(dict.fromkeys(knot), digraph.edges(knot)) for knot in sorted(found)]
@@ -323,7 +323,7 @@ def _contradicted(knot: "nx.DiGraph[NodeName]", added: Collection[Edge]) -> list
 
 
 def _sorted(digraph: "nx.DiGraph[NodeName]") -> list[NodeName]:
-    import networkx as nx  # noqa: PLC0415 - see the module
+    from tiltd.core.slim import nx  # noqa: PLC0415 - see the module
 
     return list(nx.topological_sort(digraph))
 
