@@ -5,10 +5,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tilt_client import arguments, terminal
 from tilt_client.complaint import Complaint, Exit
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 VERBS = {
     "ci": "build, deploy, wait until everything is healthy, and say so",
@@ -35,6 +38,7 @@ VERBS = {
 
 
 _OBJECTS_BETWEEN_COLLECTIONS = 10_000
+_OPENSSL = ("_ssl", "_hashlib")
 
 
 class _Verb(Protocol):
@@ -44,6 +48,7 @@ class _Verb(Protocol):
 def main() -> int:
     """Run the command line of this process; the exit code."""
     terminal.open_closed()
+    _do_without_openssl()
     # What is imported stays: to look for garbage in it 60 times takes a twentieth of a short run.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
@@ -58,6 +63,16 @@ def main() -> int:
         return Exit.CLOSED
     finally:
         gc.freeze()  # else the interpreter's end looks for circles in all of grpc: 0.04 s
+
+
+def _do_without_openssl() -> None:
+    """Keep OpenSSL out of this process, as where Python was built without it.
+
+    asyncio (which gRPC imports) and hashlib would load it: 5 MiB and some milliseconds.  But a
+    client speaks with a daemon of this machine only, and the daemon with all others.
+    """
+    for module in _OPENSSL:
+        sys.modules.setdefault(module, cast("ModuleType", None))  # importlib: no such module
 
 
 def _here() -> None:

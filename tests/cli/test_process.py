@@ -555,6 +555,17 @@ def test_nothing_slow_is_imported_before_the_daemon_is_started() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_client_does_without_openssl() -> None:
+    code = (
+        "import sys; sys.argv = ['tilt-client', 'version']\n"
+        "from tilt_client.__main__ import main; main()\n"
+        "import tilt_client.session, asyncio, hashlib\n"
+        "print(hashlib.sha256(b'').hexdigest()[:4], sys.modules['_ssl'], sys.modules['_hashlib'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "e3b0 None None"
+
+
 def test_the_engine_is_never_imported() -> None:
     code = (
         "import sys\n"
