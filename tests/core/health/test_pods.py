@@ -505,6 +505,12 @@ def mount_failure(words: str, at: float = 60) -> Json:
     )
 
 
+NO_HANDLER = (
+    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox runtime: "
+    'no runtime for "fast" is configured'
+)
+
+
 @pytest.mark.parametrize(
     ("events", "now", "verdict", "rule"),
     [
@@ -564,11 +570,36 @@ def mount_failure(words: str, at: float = 60) -> Json:
             "pod.sandbox",
             id="no network yet",
         ),
+        pytest.param(
+            [event(CREATING, "FailedCreatePodSandBox", NO_HANDLER, at=60)],
+            80,
+            Verdict.FAILING,
+            "pod.sandbox",
+            id="no such handler, within the grace",
+        ),
+        pytest.param(
+            [event(CREATING, "FailedCreatePodSandBox", NO_HANDLER, at=60)],
+            100,
+            Verdict.FAILED,
+            "pod.sandbox",
+            id="no such handler, after it",
+        ),
     ],
 )
 def test_volumes_and_sandbox(events: list[Json], now: float, verdict: Verdict, rule: str) -> None:
     found = judge(CREATING, now, events=events)
     assert (found.verdict, found.worst.rule) == (verdict, rule)
+
+
+@pytest.mark.parametrize(
+    "words", [NO_HANDLER, "failed to find runtime handler fast from runtime list map[crun:0xc0]"]
+)
+def test_a_handler_that_the_node_lacks_is_named(words: str) -> None:
+    failure = event(CREATING, "FailedCreatePodSandBox", words, at=60)
+    assert (
+        "the handler 'fast' of its RuntimeClass"
+        in judge(CREATING, 100, events=[failure]).worst.hint
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,11 @@ _HINTS: Final[Sequence[tuple[re.Pattern[str], str]]] = [
 # What cluster-autoscaler and karpenter say, and what the former says when it cannot help.
 _GROWING = ("TriggeredScaleUp", "Nominated")
 _NOT_GROWING = ("NotTriggerScaleUp", "FailedScaleUp")
+# A handler that the node's runtime has not got, as containerd and CRI-O say it.
+_NO_HANDLER = re.compile(
+    r'no runtime for "(?P<containerd>[^"]+)" is configured|'
+    r"failed to find runtime handler (?P<crio>\S+) from runtime list"
+)
 
 
 def unscheduled(case: Case) -> Finding | None:
@@ -110,10 +115,21 @@ def unprepared(case: Case) -> Finding | None:
     if newest is None or (after and after.at >= newest.at):
         return None
     if newest.reason == "FailedCreatePodSandBox":
-        words = f"Pod {case.name} gets no sandbox on its node: {newest.message}"
-        finding = case.finding(Verdict.FAILING, "pod.sandbox", words, reason=newest.reason)
-        return replace(finding, since=newest.first)
+        return _sandbox(case, newest)
     return _mount(case, newest)
+
+
+def _sandbox(case: Case, newest: Event) -> Finding:
+    words = f"Pod {case.name} gets no sandbox on its node: {newest.message}"
+    finding = case.finding(Verdict.FAILING, "pod.sandbox", words, reason=newest.reason)
+    finding = replace(finding, since=newest.first)
+    handler = _NO_HANDLER.search(newest.message)
+    if handler is None:
+        return finding  # a network that is not up yet, mostly
+    name = handler["containerd"] or handler["crio"]
+    hint = f"correct the handler {name!r} of its RuntimeClass, or choose nodes that have it"
+    began = case.scope.now if newest.first is None else newest.first
+    return budgets.graced(replace(finding, hint=hint), case.scope, began, "without sandbox")
 
 
 def _mount(case: Case, newest: Event) -> Finding:
