@@ -138,3 +138,14 @@ def test_other_durations_are_none(text: str) -> None:
 def test_the_version_is_the_packages() -> None:
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     assert tomllib.loads(pyproject.read_text())["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize(("columns", "lines"), [("400", 1), ("40", 4), ("", 2), ("wide", 2)])
+def test_help_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: str, lines: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    parser = arguments.Parser("ci", "Do it.")
+    for name in ("--first", "--second", "--third"):
+        parser.add_argument(name, metavar="A-LONG-NAME")
+    assert len(parser.format_usage().splitlines()) == lines
