@@ -29,43 +29,12 @@ from typing import Any
 
 from tests.cluster.api.client import APPLY, Client
 
-from bench import cluster, measure
+from bench import cluster, measure, services
 
 _MAPS = "/api/v1/namespaces/default/configmaps"
 _PODS = "/api/v1/namespaces/default/pods"
 _TICKS = 100
 _GONE = 404
-_SERVICES = 10
-_DOCKERFILE = """\
-FROM localhost:5000/base/python:3
-WORKDIR /app
-COPY index.html ./
-USER 65532
-CMD ["python3", "-m", "http.server", "8000"]
-"""
-_YAML = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: main
-          image: bench-{name}
-          ports: [{{name: http, containerPort: 8000}}]
-          readinessProbe: {{httpGet: {{path: /, port: http}}, periodSeconds: 1}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  selector: {{app: {name}}}
-  ports: [{{port: 80, targetPort: http}}]
-"""
 _LIMITS = {
     "ready_s": 0.5,
     "config_maps_s": 2.5,
@@ -189,7 +158,7 @@ def _services(client: Client, runs: int) -> tuple[float, float]:
     ended: list[float] = []
     with TemporaryDirectory() as folder:
         project = Path(folder)
-        _write(project)
+        services.write(project, services.PYTHON)
         env = {**os.environ, "KUBECONFIG": str(client.kubeconfig)}
         for number in range(runs + 1):
             namespace = f"services-{number}"
@@ -202,19 +171,6 @@ def _services(client: Client, runs: int) -> tuple[float, float]:
             while client.call("GET", f"/api/v1/namespaces/{namespace}").code != _GONE:
                 time.sleep(0.1)
     return statistics.median(healthy[1:]), statistics.median(ended[1:])
-
-
-def _write(project: Path) -> None:
-    lines: list[str] = []
-    for number in range(_SERVICES):
-        name = f"svc-{number}"
-        folder = project / name
-        folder.mkdir()
-        (folder / "index.html").write_text(name)
-        (folder / "Dockerfile").write_text(_DOCKERFILE)
-        (project / f"{name}.yaml").write_text(_YAML.format(name=name))
-        lines += [f"docker_build('bench-{name}', '{name}')", f"k8s_yaml('{name}.yaml')"]
-    (project / "Tiltfile").write_text("\n".join([*lines, ""]))
 
 
 def _load(client: Client, stack: ExitStack) -> float:
