@@ -1,6 +1,6 @@
 """networkx without what nobody here calls: a tenth of its modules.
 
-The packages of networkx import all that is in them: 280 modules and 16 MiB, of which the graph
+The packages of networkx import all that is in them: 280 modules and 13 MiB, of which the graph
 needs a few.  So those packages stand here as packages do whose `__init__` has not run, and the
 modules are imported out of them.  Whatever else is asked of networkx makes it whole: nothing is
 missing, it only comes late.
@@ -45,7 +45,7 @@ class _Slim(types.ModuleType):
         if not name.startswith("__"):
             for home in _HOMES:
                 if name in (known := vars(sys.modules.get(home, types))):
-                    return known[name]
+                    return vars(self).setdefault(name, known[name])
             module = f"{_NAME}.{name}"
             if module not in _PACKAGES and importlib.util.find_spec(module) is not None:
                 return importlib.import_module(module)
