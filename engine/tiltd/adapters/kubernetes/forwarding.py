@@ -214,7 +214,7 @@ class Forwarding:
                 )
             case errno.EACCES if forward.local_port < _PRIVILEGED:
                 return f"{where} may not be listened on: ports below {_PRIVILEGED} need root"
-            case errno.EADDRNOTAVAIL:
+            case errno.EADDRNOTAVAIL | None:  # asyncio of Python 3.13 says it without a number
                 return f"{where} can't be listened on: {forward.host} is no address of this machine"
             case _ if isinstance(error, socket.gaierror):
                 hint = "does /etc/hosts have it?"
