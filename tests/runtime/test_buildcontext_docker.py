@@ -37,8 +37,14 @@ def image_files(
     buildcontext.write_tar(sent, found, extra)
     sent.seek(0)
     tag = f"tiltd-test:{uuid.uuid4().hex}"
+    # Without the cache: what stands there, another run of this test may be about to remove.
     engine.images.build(
-        fileobj=sent, custom_context=True, dockerfile=buildcontext.DOCKERFILE, tag=tag, rm=True
+        fileobj=sent,
+        custom_context=True,
+        dockerfile=buildcontext.DOCKERFILE,
+        tag=tag,
+        nocache=True,
+        rm=True,
     )
     try:
         container = engine.containers.create(tag)
