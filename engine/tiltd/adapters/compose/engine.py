@@ -15,6 +15,7 @@ from typing import Any
 from urllib import parse
 
 from tiltd import ports
+from tiltd.adapters import tls
 from tiltd.model.problems import Code, Problem
 
 _SECONDS = 10.0
@@ -160,7 +161,7 @@ class Engine:
 
 
 def _context(address: Address) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=address.ca or None)
+    context = tls.context(address.ca or None)
     if not address.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if address.cert and address.key:

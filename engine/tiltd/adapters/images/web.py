@@ -16,6 +16,8 @@ import urllib.parse
 from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 
+from tiltd.adapters import tls
+
 _BODY_LIMIT = 8 << 20
 _CONNECT_SECONDS = 5.0
 _HEADER_LIMIT = 1 << 16
@@ -288,7 +290,7 @@ def basic(user: str, password: str) -> str:
 
 
 def _tls(netloc: str, *, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = tls.context()
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 from urllib import parse
 
 from tiltd import ports
+from tiltd.adapters import tls
 from tiltd.adapters.kubernetes import kubeconfig, logins
 from tiltd.core import podspec
 from tiltd.model.desired import JSON
@@ -105,7 +106,7 @@ class Credentials:
         try:
             with tempfile.TemporaryDirectory(prefix="tiltd-") as folder:
                 login = await self._login(Path(folder))
-                tls = _tls(login) if login.server.startswith("https") else None
+                secure = _tls(login) if login.server.startswith("https") else None
         except ports.PermanentError:
             raise
         except ssl.SSLError as error:
@@ -115,7 +116,7 @@ class Credentials:
         return Access(
             server=login.server,
             headers=self._headers(login),
-            tls=tls,
+            tls=secure,
             server_name=login.server_name,
             proxy=login.proxy or _proxy(login.server, self._env),
             expires_at=self._expires_at,
@@ -271,23 +272,21 @@ def _in_cluster(folder: Path, server: str) -> tuple[kubeconfig.Entry, kubeconfig
 
 
 def _tls(login: logins.Login) -> ssl.SSLContext:
-    tls = ssl.create_default_context(cafile=login.ca)
-    # Cluster CAs often lack extensions that Python asks for since 3.13; Go never does.
-    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = tls.context(login.ca)
     if login.certificate:
-        tls.load_cert_chain(login.certificate, login.key)
+        context.load_cert_chain(login.certificate, login.key)
     if not login.verify:
-        tls.check_hostname = False
-        tls.verify_mode = ssl.CERT_NONE
-    return tls
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _verifying(config: JSON) -> ssl.SSLContext:
     data = config.get("idp-certificate-authority-data")
     if data:
         binary = base64.b64decode(data)
-        return ssl.create_default_context(cadata=binary.decode())
-    return ssl.create_default_context(cafile=config.get("idp-certificate-authority"))
+        return tls.context(cadata=binary.decode())
+    return tls.context(config.get("idp-certificate-authority"))
 
 
 def _proxy(server: str, env: Mapping[str, str]) -> str:
