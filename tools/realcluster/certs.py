@@ -62,6 +62,7 @@ def ensure(folders: settings.Folders) -> None:
     _key(folders.certs / "ca.key")
     process.run(
         *("openssl", "req", "-x509", "-new", "-days", _DAYS, "-subj", "/CN=tiltd-real"),
+        *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
         *("-key", folders.certs / "ca.key", "-out", folders.certs / "ca.crt"),
     )
     _key(folders.certs / "service-accounts.key")
@@ -115,7 +116,12 @@ def _sign(certs: Path, subject: Subject) -> None:
     _key(key)
     group = f"/O={subject.group}" if subject.group else ""
     usage = "serverAuth" if subject.hosts else "clientAuth"
-    extensions = [f"extendedKeyUsage={usage}", "keyUsage=digitalSignature"]
+    extensions = [
+        f"extendedKeyUsage={usage}",
+        "keyUsage=digitalSignature",
+        # Python's clients ask for it since 3.13.
+        "authorityKeyIdentifier=keyid",
+    ]
     if subject.hosts:
         extensions.append(f"subjectAltName={','.join(subject.hosts)}")
     with tempfile.NamedTemporaryFile("w", suffix=".ext") as extension_file:
