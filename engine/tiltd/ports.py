@@ -188,8 +188,8 @@ class AppliedObject:
     conflicts: tuple[str, ...] = ()
 
 
-ClusterListener = Callable[[tuple[JSON, ...], tuple[Uid, ...]], None]
-"""Told on the event loop: objects seen (whole), uids gone."""
+ClusterListener = Callable[[tuple[JSON, ...], tuple[Uid, ...], tuple[float, ...]], None]
+"""Told on the event loop: objects seen (whole), uids gone, how long ago each was seen (seconds)."""
 
 
 Unreadable = Callable[[Scope, str], None]

@@ -7,6 +7,7 @@ from tests.builders import project as build
 from tests.builders.k8s import T0, Json, back_off, box, ended, running, waiting
 from tiltd.core import follow
 from tiltd.model.desired import Manifest
+from tiltd.model.events import ClusterChanged
 from tiltd.model.names import ResourceName
 from tiltd.model.observed import ContainerRun, Uid
 from tiltd.model.state import Mode, State
@@ -28,6 +29,15 @@ def life(restart: int, *, previous: bool = False, since: float = 0.0) -> Contain
     return ContainerRun(
         WEB, "default", "web-1", Uid("pod-web-1"), "main", restart, previous=previous, since=since
     )
+
+
+def test_a_container_runs_since_the_api_server_said_so_and_not_since_that_was_listened_to() -> None:
+    s = with_pod(box(waiting("ContainerCreating")))
+    up = {u: b for u, b in s.live.objects.items() if b["kind"] == "Pod"}
+    (uid, body), status = up.popitem(), k8s.pod(box(running(3)))["status"]
+    told = ClusterChanged(T0 + 4, ({**body, "status": status},), ages=(0.25,))
+    memory = state.after(s, told).resources[WEB].memory
+    assert memory.tracks[uid, "main"].running_since == T0 + 3.75
 
 
 @pytest.mark.parametrize(

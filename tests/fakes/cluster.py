@@ -533,7 +533,7 @@ class FakeCluster:
         seen, gone = tuple(self._seen.values()), tuple(self._gone)
         self._seen, self._gone = {}, {}
         if not self.closed and (seen or gone):
-            self._listener(seen, gone)
+            self._listener(seen, gone, (0.0,) * len(seen))
 
     def _print(self, key: tuple[str, str, int]) -> None:
         text = self._printed[key][self._told[key] :]
@@ -573,7 +573,7 @@ def _unheard(_scope: Scope, _words: str) -> None:
     """Until somebody listens."""
 
 
-def _nobody(_seen: object, _gone: object) -> None:
+def _nobody(_seen: object, _gone: object, _ages: object) -> None:
     """Until somebody listens."""
 
 

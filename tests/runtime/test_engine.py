@@ -384,7 +384,7 @@ async def test_an_apply_is_not_undone_by_news_that_are_older(engine: World) -> N
     await engine.until(lambda s: bool(s.applied))
     live = engine.cluster.get("Deployment", "web")
     old = {**live, "metadata": {**live["metadata"], "resourceVersion": "0", "generation": 0}}
-    engine.sessions._seen((old,), ())
+    engine.sessions._seen((old,), (), (0.0,))
     assert engine.state.live.objects[live["metadata"]["uid"]]["metadata"]["generation"] == 1
 
 

@@ -25,14 +25,14 @@ from tiltd.model.observed import ServeStatus, Uid
 from tiltd.model.state import Failure, State
 
 
-def remember(s: State, name: ResourceName, now: float, fresh: frozenset[str]) -> Memory:
+def remember(s: State, name: ResourceName, now: float, fresh: Mapping[str, float]) -> Memory:
     """What is to be remembered of a resource's pods after one more look.
 
     Args:
         s: with what that look has seen.
         name: the resource's.
         now: the moment of the look.
-        fresh: uids of what that look has seen; all else is as it was.
+        fresh: when it saw what it has seen, by uid; all else is as it was.
     """
     pods = [
         s.live.objects[u]

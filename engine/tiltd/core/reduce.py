@@ -395,13 +395,15 @@ def _adopt(
     gone: tuple[Uid, ...],
     at: float,
     owners: Mapping[Uid, ResourceName] | None = None,
+    ages: Sequence[float] = (),
 ) -> State:
     where = s.kube_context.namespace
     after, touched = live.adopt(s.live, s.graph, where, seen, gone, owners or {})
     if after is s.live:
         return s
     s = replace(s, live=after)
-    fresh = frozenset(live.uid(body) for body in seen)
+    whens = (at - age for age in ages or (0.0,) * len(seen))
+    fresh: dict[str, float] = {live.uid(body): when for body, when in zip(seen, whens, strict=True)}
     changed = {
         name: replace(s.resources[name], judged=False, memory=judge.remember(s, name, at, fresh))
         for name in touched
@@ -440,7 +442,7 @@ def _cluster_changed(s: State, event: events.ClusterChanged) -> State:
     if lost:
         s = replace(s, applied={k: a for k, a in s.applied.items() if k not in lost})
     s = _lost(s, gone) if gone else s
-    return _adopt(s, event.seen, event.gone, event.at)
+    return _adopt(s, event.seen, event.gone, event.at, ages=event.ages)
 
 
 def _forward_changed(s: State, event: events.ForwardChanged) -> State:

@@ -300,11 +300,19 @@ class ServeChanged:
 
 @dataclass(frozen=True, slots=True)
 class ClusterChanged:
-    """The watch saw objects (added or modified: the whole object) and missed others (deleted)."""
+    """The watch saw objects (added or modified: the whole object) and missed others (deleted).
+
+    Args:
+        at: when that is told (host time).
+        seen: the objects.
+        gone: uids of the others.
+        ages: how long before each object was seen (seconds); by default not at all.
+    """
 
     at: float
     seen: tuple[JSON, ...] = ()
     gone: tuple[Uid, ...] = ()
+    ages: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

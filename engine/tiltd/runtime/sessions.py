@@ -211,8 +211,8 @@ class Sessions:
                 self._runs[name] = known
         return changed
 
-    def _seen(self, seen: tuple[JSON, ...], gone: tuple[Uid, ...]) -> None:
-        self._store.dispatch(events.ClusterChanged(self._clock.now(), seen, gone))
+    def _seen(self, seen: tuple[JSON, ...], gone: tuple[Uid, ...], ages: tuple[float, ...]) -> None:
+        self._store.dispatch(events.ClusterChanged(self._clock.now(), seen, gone, ages))
 
     def _log(self, run: ContainerRun) -> Log:
         """Each life has a span of its own: a report shows the end of the one that crashed."""

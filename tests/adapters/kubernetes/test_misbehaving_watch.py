@@ -22,7 +22,8 @@ from tests.adapters.kubernetes.servers import (
     text,
 )
 from tests.adapters.kubernetes.worlds import Seen
-from tiltd.model.observed import Scope
+from tiltd.adapters.kubernetes.watching import Batch
+from tiltd.model.observed import Scope, Uid
 
 WATCH = f"{CONFIG_MAPS}?watch"
 SCOPES = frozenset({Scope("", "v1", "ConfigMap", "default", ours=False)})
@@ -209,6 +210,17 @@ async def test_what_comes_in_one_piece_is_told_in_one_call(server: Server, tmp_p
     await _after(server, tmp_path, seen, "m49")
 
     assert seen.calls == 2
+
+
+async def test_what_is_gathered_is_told_with_its_age() -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Queue[tuple[float, float]]()
+    batch = Batch()
+    batch.listener = lambda _seen, _gone, ages: told.put_nowait((loop.time(), ages[0]))
+    for name in ("first", "on its heels"):
+        came = loop.time()
+        batch.saw(Uid(name), config_map(name, 1))
+        when, age = await told.get()
+        assert when - age == pytest.approx(came, abs=0.02)
 
 
 async def test_a_watch_that_breaks_off_is_told_and_so_is_its_return(

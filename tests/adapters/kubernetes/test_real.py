@@ -65,8 +65,10 @@ class Engine:
     def start(self) -> None:
         self.world.cluster.follow(self._scopes, self._listen)
 
-    def _listen(self, bodies: tuple[Any, ...], gone: tuple[Any, ...]) -> None:
-        self.seen(bodies, gone)
+    def _listen(
+        self, bodies: tuple[Any, ...], gone: tuple[Any, ...], ages: tuple[float, ...]
+    ) -> None:
+        self.seen(bodies, gone, ages)
         runs = frozenset(run for body in self.seen.bodies.values() for run in lives(body))
         self.world.cluster.follow_logs(runs, self.told)
 

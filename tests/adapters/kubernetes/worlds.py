@@ -44,7 +44,11 @@ class Seen:
     calls: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self, bodies: tuple[JSON, ...], gone: tuple[Uid, ...]) -> None:
+    def __call__(
+        self, bodies: tuple[JSON, ...], gone: tuple[Uid, ...], ages: tuple[float, ...]
+    ) -> None:
+        assert len(ages) == len(bodies)
+        assert all(age >= 0 for age in ages)
         self.calls += 1
         for body in bodies:
             self.bodies[Uid(body["metadata"]["uid"])] = body

@@ -466,6 +466,24 @@ async def test_a_user_and_group_own_what_they_may_write(cluster: Small) -> None:
     assert await cluster.logs("user") == "1234\n2345\n3456\ns3cret"
 
 
+@pytest.mark.parametrize(
+    ("profile", "mode"),
+    [
+        pytest.param(None, "0", id="no filter unless asked, as kubelets do"),
+        pytest.param("Unconfined", "0", id="unconfined"),
+        pytest.param("RuntimeDefault", "2", id="the engine's filter"),
+    ],
+)
+async def test_system_calls_are_filtered_as_the_pod_says(
+    cluster: Small, profile: str | None, mode: str
+) -> None:
+    context = {"seccompProfile": {"type": profile}} if profile else {}
+    script = "sed -n 's/^Seccomp:[[:space:]]*//p' /proc/self/status"
+    cluster.pod("filtered", script, securityContext=context, restartPolicy="Never")
+    await cluster.ended("filtered")
+    assert (await cluster.logs("filtered")).strip() == mode
+
+
 async def test_a_liveness_probe_that_fails_restarts_the_container(cluster: Small) -> None:
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
     cluster.pod("ill", _SLEEP, livenessProbe={**probe, "failureThreshold": 2})

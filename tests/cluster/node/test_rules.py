@@ -260,7 +260,7 @@ def test_the_engine_is_told_all_that_it_can_enforce() -> None:
         ["ALL"],
         ["NET_ADMIN"],
     )
-    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["SecurityOpt"] == ["no-new-privileges", "seccomp=unconfined"]
     assert host["Mounts"][0]["ReadOnly"] is True
 
 

@@ -92,7 +92,7 @@ def test_a_look_at_some_pods_is_remembered_as_a_look_at_all() -> None:
     pods = three([0, 0, 4])
     everything = observe(Memory(), pods, Clock(T0 + 100), began_at=T0)
     pods[0], gone = three([3, 0, 4])[0], pods.pop()
-    news = frozenset({pods[0]["metadata"]["uid"]})
+    news = {pods[0]["metadata"]["uid"]: T0 + 110}
     clock = Clock(T0 + 110)
     some = observe(everything, pods, clock, began_at=T0, fresh=news)
     assert some == observe(everything, pods, clock, began_at=T0)

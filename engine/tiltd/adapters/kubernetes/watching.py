@@ -45,7 +45,8 @@ class Batch:
 
     What comes after a while of quiet is told at once, with all else of this turn of the event
     loop; what follows on its heels is gathered for 100 ms, so that a steady stream of changes costs
-    few looks at the state.
+    few looks at the state.  How long ago each came is told with it: a pod is up since the API
+    server said so, not since somebody looked.
 
     `listener` may be exchanged at any time.
     """
@@ -53,14 +54,14 @@ class Batch:
     def __init__(self) -> None:
         self.listener: ports.ClusterListener = _nobody
         self._told_at = float("-inf")
-        self._seen: dict[Uid, dict[str, Any]] = {}
+        self._seen: dict[Uid, tuple[dict[str, Any], float]] = {}
         self._gone: dict[Uid, None] = {}
 
     def saw(self, uid: Uid, body: dict[str, Any]) -> None:
         """An object is there, or has changed."""
         self._schedule()
         self._gone.pop(uid, None)
-        self._seen[uid] = body
+        self._seen[uid] = body, asyncio.get_running_loop().time()
 
     def lost(self, uid: Uid) -> None:
         """An object is there no more."""
@@ -75,12 +76,14 @@ class Batch:
 
     def _tell(self) -> None:
         self._told_at = asyncio.get_running_loop().time()
-        seen, gone = tuple(self._seen.values()), tuple(self._gone)
+        seen = tuple(body for body, _ in self._seen.values())
+        ages = tuple(self._told_at - at for _, at in self._seen.values())
+        gone = tuple(self._gone)
         self._seen, self._gone = {}, {}
-        self.listener(seen, gone)
+        self.listener(seen, gone, ages)
 
 
-def _nobody(_seen: object, _gone: object) -> None:
+def _nobody(_seen: object, _gone: object, _ages: object) -> None:
     """Until somebody listens."""
 
 

@@ -43,7 +43,7 @@ def observe(
     clock: Clock,
     *,
     began_at: float | None,
-    fresh: frozenset[str] | None = None,
+    fresh: Mapping[str, float] | None = None,
 ) -> Memory:
     """Fold one look into the memory.
 
@@ -53,10 +53,11 @@ def observe(
             all. A pod that is missing here is taken for gone, as is one that leaves or is over.
         clock: the moment of the look.
         began_at: when the run began, host time; pods made before it start at a baseline.
-        fresh: uids of the pods that may have changed since the look before; by default all.
+        fresh: uids of the pods that may have changed since the look before, and when each was seen
+            (host time, not after the look); by default all, and at the look.
     """
     present = {fields.uid(pod): pod for pod in pods}
-    same = frozenset[str]() if fresh is None else present.keys() - fresh
+    same = frozenset[str]() if fresh is None else present.keys() - fresh.keys()
     tracks = {key: track for key, track in memory.tracks.items() if key[0] in same}
     standing = {name for name, _ in tracks}
     changed = [p for name, p in present.items() if name not in standing and not _gone(p)]
@@ -73,7 +74,8 @@ def observe(
             if heirloom is not None:
                 estate.remove(heirloom)
                 known = replace(known, inherited=heirloom.legacy)
-        tracks[key] = _next(known, container, clock)
+        when = clock if fresh is None else replace(clock, now=fresh.get(key[0], clock.now))
+        tracks[key] = _next(known, container, when)
     return Memory(tracks, tuple(estate))
 
 
