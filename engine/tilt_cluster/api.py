@@ -132,16 +132,14 @@ class Api:
         """The objects, ordered by namespace and name."""
         collection = self.store.collection(self.catalog.home(resource))
         if owner is not None:
-            owned = collection.owned.get(owner, {})
-            found = [owned[key] for key in sorted(owned)]
+            objects = collection.owned.get(owner, {})
+            keys: Sequence[tuple[str, str]] = sorted(objects)
         else:
-            found = [collection.objects[key] for key in collection.ordered()]
-        return [
-            obj
-            for obj in found
-            if (namespace is None or fields.namespace(obj) == namespace)
-            and (labels is None or fields.selects(labels, fields.labels(obj)))
-        ]
+            objects, keys = collection.objects, collection.ordered()
+        found = [objects[key] for key in keys if namespace is None or key[0] == namespace]
+        if labels is None:
+            return found
+        return [obj for obj in found if fields.selects(labels, fields.labels(obj))]
 
     def resources(self) -> Sequence[Resource]:
         """Every collection."""
@@ -544,7 +542,7 @@ _STATUS = Options(trusted=True, subresource="status")
 
 def _copy(value: Any) -> Any:
     """A copy all the way down, so that defaults never reach a shared object."""
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # the first is quick, and mostly true
         return {key: _copy(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
     if isinstance(value, list | tuple):
         return [_copy(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType] - JSON

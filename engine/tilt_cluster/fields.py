@@ -7,6 +7,7 @@ Times are Unix seconds inside, and RFC 3339 only in objects.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from tilt_cluster.objects import Object
@@ -16,7 +17,8 @@ def get(obj: Object | None, *path: str, default: Any = None) -> Any:
     """The value at a path of keys; `default` if something on the way is absent or null."""
     value: Any = obj
     for key in path:
-        if not isinstance(value, Mapping):
+        # Nearly all are dicts, and to ask an abstract class takes as long as all the rest.
+        if type(value) is not dict and not isinstance(value, Mapping):
             return default
         value = cast("Object", value).get(key)
     return default if value is None else value
@@ -100,8 +102,12 @@ def with_status(obj: Object, status: Object) -> dict[str, Any]:
 
 def stamp(seconds: float) -> str:
     """Unix seconds as Kubernetes writes a Time (whole seconds)."""
-    moment = dt.datetime.fromtimestamp(int(seconds), dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(int(seconds))
+
+
+@lru_cache(maxsize=64)
+def _stamp(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_stamp(seconds: float) -> str:

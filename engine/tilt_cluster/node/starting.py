@@ -226,8 +226,7 @@ class Starter:
                 await stopping.remove(self._world, old.id)
         slot.current = Run(made, attempt, "running", time.time(), image_id=image.id)
         self._world.tell(pod, "Normal", "Started", "Container started", slot.field)
-        self._pod.running(pod, slot)
-        self._pod.changed.add(made)  # it may have ended before we listened
+        self._pod.running(pod, slot)  # should it have ended by now, the event of that waits for us
 
     async def _failed(
         self, pod: Object, slot: Slot, made: str, attempt: int, image: images.Image, text: str
