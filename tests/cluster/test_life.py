@@ -198,9 +198,9 @@ def test_containers_of_a_killed_cluster_go_at_the_next_start(
         subprocess.run(["kubectl", *pod], env=env, check=True, capture_output=True)
         wait = ("wait", "--for=condition=Ready", "pod/a", "--timeout=20s")
         subprocess.run(["kubectl", *wait], env=env, check=True, capture_output=True)
-        assert len(_containers(docker_engine, name)) == 2
+        assert len(_containers(docker_engine, name)) == 1
         clusters.kill(name)
-        assert len(_containers(docker_engine, name)) == 2
+        assert len(_containers(docker_engine, name)) == 1
 
         other = f"other-{os.getpid()}"
         assert clusters.do("up", "--name", other)[0] == 0

@@ -71,10 +71,13 @@ class Joining:
             links.ElsewhereError: the sandbox's processes can't be seen from here.
             OSError: the kernel refuses, or the sandbox has ended.
         """
+        place = self.place(address)
+        await links.in_thread(lambda: links.join(sandbox, pid, *place))
+
+    def place(self, address: str) -> tuple[str, ipaddress.IPv4Interface, str]:
+        """The interface of the bridge, an address with its mask, and the gateway."""
         with_mask = ipaddress.IPv4Interface(f"{address}/{self._subnet.prefixlen}")
-        await links.in_thread(
-            lambda: links.join(sandbox, pid, self._interface, with_mask, self._gateway)
-        )
+        return self._interface, with_mask, self._gateway
 
 
 async def find(cluster: str, made: bridge.Bridge) -> Joining | None:

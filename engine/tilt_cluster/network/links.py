@@ -15,6 +15,7 @@ is with the sandbox; there is nothing to take away.  rtnetlink(7), veth(4), name
 import asyncio
 import contextlib
 import ctypes
+import errno
 import ipaddress
 import os
 import socket
@@ -97,6 +98,20 @@ def join(sandbox: str, pid: int, bridge: str, address: ipaddress.IPv4Interface, 
             _ask(inside, _NEWLINK, 0, _link(one, up=True))
         _ask(inside, _NEWADDR, _CREATE | _EXCL, _address(index, address))
         _ask(inside, _NEWROUTE, _CREATE | _EXCL, _default_route(index, via))
+
+
+def remove(sandbox: str) -> None:
+    """Take a pod's interface away, for a namespace that outlives its processes; none is no error.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    with _rtnetlink() as host:
+        try:
+            _ask(host, _DELLINK, 0, _link(0) + _attribute(_LINK_NAME, _text(interface(sandbox))))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
 
 
 def _recognize(sandbox: str, pid: int) -> None:

@@ -22,7 +22,7 @@ POD_NAMESPACE = "dev.tilt.pod.namespace"
 CONTAINER = "dev.tilt.container.name"
 ATTEMPT = "dev.tilt.container.attempt"
 POD_IP = "dev.tilt.pod.ip"
-"""On a sandbox whose network is not the Engine's work."""
+"""On a sandbox whose network is not the Engine's work, or on a container that has none."""
 _LISTS: Mapping[Kind, str] = {
     "init": "initContainers",
     "sidecar": "initContainers",

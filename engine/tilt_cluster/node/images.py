@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,16 @@ class Image:
         user: that it names.
         size: in bytes.
         remote: it is known under a registry's digest.
+        entrypoint: what it runs.
+        arguments: of that, by default.
     """
 
     id: str
     user: str
     size: int
     remote: bool
+    entrypoint: Sequence[str] = ()
+    arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ class Images:
             user=str(fields.get(found, "Config", "User", default="")),
             size=int(found.get("Size") or 0),
             remote=bool(found.get("RepoDigests")),
+            entrypoint=tuple(fields.get(found, "Config", "Entrypoint", default=())),
+            arguments=tuple(fields.get(found, "Config", "Cmd", default=())),
         )
 
     async def pull(self, reference: str, login: Mapping[str, str] | None) -> Pulled:

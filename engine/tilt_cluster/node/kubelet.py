@@ -170,12 +170,18 @@ class Kubelet:
             )
             if slot.restarts:
                 slot.back_off = BackOff().next()
+        current = {slot.current.id for slot in pod.slots if slot.current is not None}
+        runs = True
+        for one in found:
+            alone = containers.POD_IP in one["Config"]["Labels"] and one["Id"] in current
+            if pod.sandbox is None and alone:
+                runs = pod.adopt(one, self._address(one))
         try:
             pod.volumes.set_up(obj, pod.facts)
         except (volumes.NotMountedError, ApiError) as error:
             _LOG.warning("pod %s/%s: %s", pod.namespace, pod.name, error)
         for slot in pod.slots:
-            if slot.running:
+            if slot.running and runs:
                 pod.running(obj, slot)
 
     def _address(self, sandbox: Mapping[str, Any]) -> str:
@@ -211,7 +217,8 @@ class Kubelet:
         for group in orphans.values():
             for one in group:
                 await stopping.remove(self._world, str(one["Id"]))
-                self._network.release(one["Config"]["Labels"].get(containers.POD_IP, ""))
+            for address in {one["Config"]["Labels"].get(containers.POD_IP, "") for one in group}:
+                self._network.release(address)
 
     async def _follow(self) -> None:
         """Follow the Engine's events, over and over."""

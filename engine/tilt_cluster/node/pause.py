@@ -21,12 +21,9 @@ _CODE_X86_64 = bytes.fromhex("b822000000 0f05 ebf7")
 _CODE_AARCH64 = struct.pack(
     "<7I", 0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003, 0xD2800928, 0xD4000001, 0x17FFFFFA
 )
-_MACHINES = {
-    "x86_64": (_X86_64, _CODE_X86_64),
-    "amd64": (_X86_64, _CODE_X86_64),
-    "aarch64": (_AARCH64, _CODE_AARCH64),
-    "arm64": (_AARCH64, _CODE_AARCH64),
-}
+MACHINES = {"x86_64": _X86_64, "amd64": _X86_64, "aarch64": _AARCH64, "arm64": _AARCH64}
+"""Numbers of machines in ELF files, by their names in Linux and Go."""
+_CODES = {_X86_64: _CODE_X86_64, _AARCH64: _CODE_AARCH64}
 
 
 def program(architecture: str) -> bytes:
@@ -35,9 +32,19 @@ def program(architecture: str) -> bytes:
     Raises:
         ValueError: no code for that machine is known.
     """
-    if architecture not in _MACHINES:
+    if architecture not in MACHINES:
         raise ValueError(f"the Docker Engine runs on {architecture}; known are x86_64 and aarch64")
-    machine, code = _MACHINES[architecture]
+    return elf(architecture, _CODES[MACHINES[architecture]])
+
+
+def elf(architecture: str, code: bytes) -> bytes:
+    """An ELF file of one segment, which begins with its first instruction.
+
+    Args:
+        architecture: one of `MACHINES`.
+        code: instructions, and what they read.
+    """
+    machine = MACHINES[architecture]
     entry, size = _BASE + _HEADERS, _HEADERS + len(code)
     ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     header = struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, entry, 64, 0, 0, 64, 56, 1, 0, 0, 0)

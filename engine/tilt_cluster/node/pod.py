@@ -14,13 +14,17 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tilt_cluster import engine, fields
+from tilt_cluster.network import links
 from tilt_cluster.node import (
     containers,
     environment,
+    gates,
     hostfiles,
     lifecycle,
     order,
@@ -55,7 +59,11 @@ class Pod:
         self.wake = asyncio.Event()
         self.changed: set[str] = set()
         self.sandbox: str | None = None
+        """Whose network the containers join; empty: there is a network, and nobody in it yet."""
         self.ip = ""
+        self.alone = False
+        self._shares = False
+        self._holds = False
         self.since = time.time()
         self.folder = world.folder / self.uid
         self.volumes = volumes.Volumes(world.cluster, self.folder)
@@ -177,7 +185,7 @@ class Pod:
     def refresh(self) -> None:
         """Bring the files of its volumes up to date."""
         pod = self.stored()
-        if pod is None or not self.sandbox:
+        if pod is None or self.sandbox is None:
             return
         try:
             self.volumes.set_up(pod, self.facts)
@@ -188,7 +196,7 @@ class Pod:
         """Ask the Engine about every container that has changed."""
         changed, self.changed = self.changed, set()
         try:
-            if self.sandbox in changed:
+            if self.sandbox in changed and not self.alone:
                 await self._check_sandbox()
             for slot in self.slots:
                 run = slot.current
@@ -250,6 +258,8 @@ class Pod:
 
     async def _network(self, pod: Object, plan: order.Plan) -> float | None:
         """Volumes and the sandbox; when to try again, if they can't be had now."""
+        if self.alone and any(slot.current for slot in plan.start if slot.kind == "main"):
+            await self.share()  # what starts anew finds the same network, which needs a sandbox
         if self.sandbox is not None:
             return None
         if self.network_at > time.time():
@@ -264,7 +274,11 @@ class Pod:
             return self.network_at
         self._mount_failures = 0
         try:
-            self.sandbox, self.ip = await starting.sandbox(self.world, pod)
+            if self._may_be_alone(pod):
+                self.ip, self.alone, self.sandbox = self._address(), True, ""
+            else:
+                kept = self.ip if self._holds else ""
+                self.sandbox, self.ip = await starting.sandbox(self.world, pod, kept)
         except (engine.EngineError, OSError) as error:
             message = f"Failed to create pod sandbox: {error}"
             self.world.tell(pod, "Warning", "FailedCreatePodSandBox", message, "")
@@ -274,6 +288,80 @@ class Pod:
         hostfiles.write(self.folder, pod, self.ip, self.world.network)
         self.refresh()  # the address is known only now
         return None
+
+    def _may_be_alone(self, pod: Object) -> bool:
+        joining = self.world.network.joining
+        can = joining is not None and joining.usable and gates.is_known()
+        begun = any(slot.current is not None for slot in self.slots)
+        return can and not begun and not self._shares and spec.may_be_alone(pod)
+
+    def _address(self) -> str:
+        """An address for a pod without a sandbox.
+
+        Raises:
+            OSError: all are taken.
+        """
+        joining = self.world.network.joining
+        assert joining is not None  # noqa: S101 - `_may_be_alone`
+        self._holds = True
+        return joining.take()
+
+    async def open_gate(self, folder: Path, waits: Mapping[str, Any]) -> None:
+        """Give the only container its network, and let it run.
+
+        Args:
+            folder: as `gates.make` has left it.
+            waits: what the Engine says of the container.
+
+        Raises:
+            gates.UnusualError: it can't be told what it runs.
+            OSError: it can't be put on the bridge.
+        """
+        joining = self.world.network.joining
+        container, pid = str(waits["Id"]), int(waits["State"]["Pid"])
+        if joining is None or not pid:
+            raise gates.UnusualError("it has ended")
+        place = joining.place(self.ip)
+        try:
+            await links.in_thread(lambda: gates.open_(container, pid, folder, *place))
+        except links.ElsewhereError as error:
+            starting.unusable(joining, error)
+            raise
+        gates.passed(folder)
+        self.sandbox = container
+
+    def adopt(self, container: Mapping[str, Any], ip: str) -> bool:
+        """Go on without a sandbox, as a run before did; whether its program runs.
+
+        Args:
+            container: what the Engine says of the only one.
+            ip: the pod's address.
+        """
+        self.alone = self._holds = True
+        self.sandbox, self.ip = str(container["Id"]), ip
+        if gates.is_shut(self.folder / gates.FOLDER):  # the node was killed in between
+            self.spawn(stopping.kill(self.world, self.sandbox), "kill")
+            return False
+        return True
+
+    async def share(self, container: str = "") -> None:
+        """Let the pod have a sandbox from now on, with the same address.
+
+        Args:
+            container: that has, or may have, the network now; by default the one that passed.
+        """
+        self.sandbox = container or self.sandbox
+        await self._unplug()
+        self.alone, self._shares, self.sandbox = False, True, None
+        self.wake.set()
+
+    async def _unplug(self) -> None:
+        """Take an only container's interface away, so that nobody answers at its address.
+
+        The kernel does it with the namespace, but not before it finds time for that.
+        """
+        if self.alone and self.sandbox:
+            await links.in_thread(partial(links.remove, self.sandbox))
 
     def running(self, pod: Object, slot: Slot) -> None:
         """A container was started: probe it."""
@@ -384,10 +472,12 @@ class Pod:
 
     async def _leave(self) -> None:
         """Give up the pod's network."""
-        if self.sandbox is not None:
+        await self._unplug()
+        if self.sandbox is not None and not self.alone:
             await stopping.remove(self.world, self.sandbox)
+        if self.sandbox is not None or self._holds:
             self.world.network.release(self.ip)
-        self.sandbox = None
+        self.sandbox, self._holds = None, False
 
     def publish(self) -> None:
         """Write the status as it is now."""

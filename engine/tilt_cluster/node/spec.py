@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilt_cluster import fields
-from tilt_cluster.node import environment, pause
+from tilt_cluster.node import environment, gates, pause
 from tilt_cluster.objects import Object
 
 _LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
@@ -39,6 +39,25 @@ def joined_by_engine(pod: Object) -> bool:
     """
     return on_host_network(pod) or bool(
         fields.get(pod, "spec", "securityContext", "sysctls", default=()) or _bindings(pod)
+    )
+
+
+def may_be_alone(pod: Object) -> bool:
+    """Whether the pod's only container may do without a sandbox (see `gates`).
+
+    Its namespaces must be nobody else's, and where its pipe is mounted must be free.
+    """
+    spec: Object = pod["spec"]
+    containers: Sequence[Object] = spec["containers"]
+    others = ("initContainers", "ephemeralContainers")
+    shared = ("hostPID", "hostIPC", "shareProcessNamespace")
+    if len(containers) != 1 or any(spec.get(key) for key in (*others, *shared)):
+        return False
+    mounts: Sequence[Object] = containers[0].get("volumeMounts") or ()
+    return (
+        not joined_by_engine(pod)
+        and not fields.get(containers[0], "securityContext", "privileged")
+        and not any(str(one.get("mountPath")).startswith("/dev") for one in mounts)
     )
 
 
@@ -82,9 +101,7 @@ def sandbox(
     if fields.get(pod, "spec", "hostPID"):
         body["HostConfig"]["PidMode"] = "host"
     if not host:
-        body["Hostname"] = hostname(pod)
-        if subdomain := fields.get(pod, "spec", "subdomain"):
-            body["Domainname"] = f"{subdomain}.{fields.namespace(pod)}.svc.{domain}"
+        body |= _names(pod, domain)
         sysctls = fields.get(pod, "spec", "securityContext", "sysctls", default=())
         if sysctls:
             body["HostConfig"]["Sysctls"] = {one["name"]: one["value"] for one in sysctls}
@@ -93,6 +110,58 @@ def sandbox(
             body["ExposedPorts"] = {key: {} for key in bindings}
             body["HostConfig"]["PortBindings"] = bindings
     return body
+
+
+def _names(pod: Object, domain: str) -> dict[str, str]:
+    names = {"Hostname": hostname(pod)}
+    if subdomain := fields.get(pod, "spec", "subdomain"):
+        names["Domainname"] = f"{subdomain}.{fields.namespace(pod)}.svc.{domain}"
+    return names
+
+
+def alone(
+    pod: Object,
+    body: Mapping[str, Any],
+    *,
+    program: Sequence[str],
+    gate: str,
+    domain: str,
+) -> dict[str, Any]:
+    """The same container as its pod's only one: with namespaces of its own, and behind a gate.
+
+    Args:
+        pod: the pod.
+        body: of a container that joins a sandbox.
+        program: what it runs, with arguments.
+        gate: the folder that `gates.make` has made.
+        domain: the cluster's DNS domain.
+    """
+    host: Mapping[str, Any] = body["HostConfig"]
+    mounts = [*host["Mounts"], _mount(Mount(gate, gates.TARGET, read_only=True))]
+    return {
+        **body,
+        **_names(pod, domain),
+        "NetworkDisabled": True,
+        "Entrypoint": [gates.START],
+        "Cmd": list(program),
+        # Who is added to the pod later (kubectl debug) joins it as it would a sandbox.
+        "HostConfig": {**host, "NetworkMode": "none", "IpcMode": "shareable", "Mounts": mounts},
+    }
+
+
+def program(
+    body: Mapping[str, Any], entrypoint: Sequence[str], arguments: Sequence[str]
+) -> list[str]:
+    """What a container runs, with arguments.
+
+    Args:
+        body: of the container.
+        entrypoint: of its image.
+        arguments: likewise; an entrypoint of the container's own does without them.
+    """
+    own: Sequence[str] = body.get("Entrypoint") or ()
+    rest: Sequence[str] = body.get("Cmd") or (() if own else arguments)
+    return [*(own or entrypoint), *rest]
 
 
 def _bindings(pod: Object) -> dict[str, list[dict[str, str]]]:

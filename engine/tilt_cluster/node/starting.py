@@ -4,9 +4,10 @@ Every step that fails leaves the reason and message of the kubelet in the slot, 
 event, and says when to try again.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilt_cluster import engine, fields
@@ -15,6 +16,7 @@ from tilt_cluster.network.joining import Joining
 from tilt_cluster.node import (
     containers,
     environment,
+    gates,
     hostfiles,
     images,
     spec,
@@ -33,8 +35,13 @@ _CONFLICT, _GONE = 409, 404
 _CONFIG_RETRY = 10.0
 
 
-async def sandbox(world: World, pod: Object) -> tuple[str, str]:
+async def sandbox(world: World, pod: Object, address: str = "") -> tuple[str, str]:
     """Make and start a pod's sandbox; its id and the pod's address.
+
+    Args:
+        world: its surroundings.
+        pod: whose.
+        address: that the pod has already, and keeps if the node can give it; else it is given back.
 
     Raises:
         engine.EngineError: the Engine refuses.
@@ -43,17 +50,26 @@ async def sandbox(world: World, pod: Object) -> tuple[str, str]:
     """
     joining = world.network.joining
     if joining is None or not joining.usable or spec.joined_by_engine(pod):
+        world.network.release(address)
         return await _joined_by_engine(world, pod)
     try:
-        return await _joined_by_node(world, joining, pod)
+        return await _joined_by_node(world, joining, pod, address)
     except links.ElsewhereError as error:
-        _LOG.warning("from now on the Engine gives pods their network: %s", error)
-        joining.usable = False
+        unusable(joining, error)
+        world.network.release(address)
         return await _joined_by_engine(world, pod)
 
 
-async def _joined_by_node(world: World, joining: Joining, pod: Object) -> tuple[str, str]:
-    address = joining.take()
+def unusable(joining: Joining, error: links.ElsewhereError) -> None:
+    """It has turned out that the node can't put pods on the bridge."""
+    _LOG.warning("from now on the Engine gives pods their network: %s", error)
+    joining.usable = False
+
+
+async def _joined_by_node(
+    world: World, joining: Joining, pod: Object, address: str
+) -> tuple[str, str]:
+    given, address = address, address or joining.take()
     try:
         made = await _create_sandbox(world, pod, network=None, address=address)
         try:
@@ -63,7 +79,8 @@ async def _joined_by_node(world: World, joining: Joining, pod: Object) -> tuple[
             await stopping.remove(world, made)
             raise
     except BaseException:
-        joining.release(address)
+        if not given:
+            joining.release(address)
         raise
     return made, address
 
@@ -168,6 +185,13 @@ class Starter:
         previous = slot.current
         attempt = previous.attempt + 1 if previous else 0
         mounts += hostfiles.mounts(self._pod.folder, one, attempt, mounts)
+        labels = containers.labels(
+            self._world.cluster.facts.name,
+            pod,
+            slot.name,
+            attempt,
+            self._world.cluster.facts.labels,
+        )
         body = spec.container(
             pod,
             one,
@@ -177,21 +201,57 @@ class Starter:
             mounts=mounts,
             sandbox_id=str(self._pod.sandbox),
             target_id=target,
-            labels=containers.labels(
-                self._world.cluster.facts.name,
-                pod,
-                slot.name,
-                attempt,
-                self._world.cluster.facts.labels,
-            ),
+            labels=labels,
         )
+        name = _name(self._world, pod, slot.name, attempt)
+        if self._pod.alone and slot.kind == "main":
+            program = spec.program(body, image.entrypoint, image.arguments)
+            await self._start_alone(pod, slot, name, body, program, image)
+            return
         try:
-            made = await create(self._world, _name(self._world, pod, slot.name, attempt), body)
+            made = await create(self._world, name, body)
         except engine.EngineError as error:
             self._refuse(pod, slot, "CreateContainerError", str(error), _CONFIG_RETRY)
             return
         self._world.tell(pod, "Normal", "Created", "Container created", slot.field)
         await self._launch(pod, slot, made, attempt, image)
+
+    async def _start_alone(
+        self,
+        pod: Object,
+        slot: Slot,
+        name: str,
+        body: Mapping[str, Any],
+        program: Sequence[str],
+        image: images.Image,
+    ) -> None:
+        """Start the only container without a sandbox; whatever fails is left to one with it."""
+        gate = self._pod.folder / gates.FOLDER
+        made = ""
+        try:
+            gates.make(gate, program)
+            body = spec.alone(
+                pod,
+                {**body, "Labels": {**body["Labels"], containers.POD_IP: self._pod.ip}},
+                program=program,
+                gate=str(gate),
+                domain=self._world.network.domain,
+            )
+            made = await create(self._world, name, body)
+            await self._pod.open_gate(gate, await _started(self._world, made))
+        except (engine.EngineError, gates.UnusualError, OSError) as error:
+            _LOG.info("pod %s/%s gets a sandbox: %s", self._pod.namespace, self._pod.name, error)
+            if made:
+                await stopping.remove(self._world, made)
+            await self._pod.share(made)
+            return
+        except BaseException:
+            if made:
+                with contextlib.suppress(engine.EngineAwayError):
+                    await stopping.remove(self._world, made)
+            raise
+        self._world.tell(pod, "Normal", "Created", "Container created", slot.field)
+        self._runs(pod, slot, made, 0, image)
 
     def _target(self, one: Object) -> str:
         """The instance whose processes an ephemeral container shall see; empty for none.
@@ -224,6 +284,10 @@ class Starter:
         finally:
             if old is not None:
                 await stopping.remove(self._world, old.id)
+        self._runs(pod, slot, made, attempt, image)
+
+    def _runs(self, pod: Object, slot: Slot, made: str, attempt: int, image: images.Image) -> None:
+        slot.waiting, slot.retry_at, slot.killing = None, 0.0, False
         slot.current = Run(made, attempt, "running", time.time(), image_id=image.id)
         self._world.tell(pod, "Normal", "Started", "Container started", slot.field)
         self._pod.running(pod, slot)  # should it have ended by now, the event of that waits for us

@@ -193,7 +193,7 @@ class Streams:
     async def port_forward(self, pod: Object, port: int, connection: Connection) -> None:
         """Connect to a port of the pod, and pump until one side closes."""
         found = self._find(fields.uid(pod))
-        if found is None or not found.ip or found.sandbox is None:
+        if found is None or not found.ip or not found.sandbox:
             raise NotFoundError(404, "NotFound", f"pod {fields.name(pod)} has no network")
         try:
             reader, writer = await self._connect(found, port)

@@ -67,7 +67,8 @@ async def test_a_container_gets_its_environment_from_everywhere(cluster: Small) 
 async def test_services_have_names_and_ports_of_their_own(cluster: Small) -> None:
     ports = [{"name": "http", "containerPort": 80}]
     script = "mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w"
-    cluster.pod("web", script, ports=ports, labels={"app": "web"})
+    probe = {"tcpSocket": {"port": "http"}}
+    cluster.pod("web", script, ports=ports, labels={"app": "web"}, readinessProbe=probe)
     service = {"selector": {"app": "web"}, "ports": [{"port": 8080, "targetPort": "http"}]}
     node_port = {**service, "type": "NodePort"}
     cluster.put(SERVICES, "web", spec=service)
@@ -76,6 +77,11 @@ async def test_services_have_names_and_ports_of_their_own(cluster: Small) -> Non
     cluster.pod("client", _SLEEP)
     await cluster.ready("web")
     await cluster.ready("client")
+
+    async def is_routed() -> bool:  # follows the endpoints, soon
+        return (await _fetch(cluster, "http://web:8080/"))[0] == 0
+
+    await cluster.eventually(is_routed)
     for name in ("web", "web.default", "web.default.svc", "web.default.svc.cluster.local"):
         code, text = await _fetch(cluster, f"http://{name}:8080/")
         assert (code, text) == (0, "web\n"), name
@@ -504,7 +510,9 @@ async def test_a_container_that_somebody_kills_starts_again(cluster: Small) -> N
 
 
 async def test_a_sandbox_that_somebody_kills_is_made_again(cluster: Small) -> None:
-    cluster.pod("victim", _SLEEP)
+    volumes: list[dict[str, Any]] = [{"name": "x", "emptyDir": {}}]
+    mounts = [{"name": "x", "mountPath": "/dev/x"}]  # so it needs a sandbox
+    cluster.pod("victim", _SLEEP, volumes=volumes, volumeMounts=mounts)
     await cluster.ready("victim")
     for one in await cluster.containers():
         if not one["Labels"]["dev.tilt.container.name"]:
@@ -539,7 +547,7 @@ async def test_a_deleted_pod_runs_its_hook_and_leaves_nothing(
 
 async def test_a_foreign_container_with_our_name_is_not_touched(cluster: Small) -> None:
     pod = cluster.pod("clash", _SLEEP, schedulerName="nobody")
-    name = f"{cluster.api.facts.name}_default_clash_pod_{fields.uid(pod)[:8]}_0"
+    name = f"{cluster.api.facts.name}_default_clash_main_{fields.uid(pod)[:8]}_0"
     body = {"Image": small.BUSYBOX, "Cmd": ["true"]}
     foreign = await cluster.client.call("POST", "/containers/create", body, query={"name": name})
     try:
