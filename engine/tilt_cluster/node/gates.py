@@ -42,6 +42,7 @@ _RUNNABLE = 0o111
 _SEARCHABLE = 0o001
 _ELF, _SCRIPT = b"\x7fELF", b"#!"
 _PROGRAM_HEADERS, _INTERPRETER = 32, 3
+_CAPABILITIES = "security.capability"
 
 # The same in both: fd = open(path, O_RDONLY | O_CLOEXEC); read(fd, buffer, 4096);
 # execve(buffer, &argv[1], envp); write(2, text, 20); exit_group(126).  EINTR tries again.
@@ -224,6 +225,10 @@ def _check(path: str, *, anyone: bool, script: bool) -> None:
     mode = os.stat(path).st_mode  # noqa: PTH116 - in another root
     if not stat.S_ISREG(mode) or mode & _RUNNABLE != _RUNNABLE:
         raise UnusualError(f"{path} is not everybody's to run")
+    if not os.access(path, os.X_OK):
+        raise UnusualError(f"{path} is where nothing may be run")
+    if _CAPABILITIES in _attributes(path):
+        raise UnusualError(f"{path} asks for capabilities, which it may not get")
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         head = os.read(file, _MOST)
@@ -242,6 +247,16 @@ def _check(path: str, *, anyone: bool, script: bool) -> None:
         raise UnusualError(f"{path} is no program of this machine")
     if interpreter:
         _check(interpreter, anyone=anyone, script=False)
+
+
+def _attributes(path: str) -> Sequence[str]:
+    """The names of a file's extended attributes; none where there are no such things."""
+    try:
+        return os.listxattr(path)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+    return ()
 
 
 def _check_way(path: str) -> None:

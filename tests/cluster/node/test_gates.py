@@ -292,6 +292,17 @@ def test_an_elf_file_without_its_table_is_unusual(tmp_path: Path) -> None:
         gates._check(str(tmp_path / "p"), anyone=False, script=False)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives capabilities")
+def test_a_program_with_capabilities_may_be_refused_by_the_kernel(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    path.write_bytes(pause.program(platform.machine()))
+    path.chmod(0o755)
+    gates._check(str(path), anyone=False, script=False)
+    os.setxattr(path, "security.capability", struct.pack("<5I", 0x0200_0001, 1 << 12, 0, 0, 0))
+    with pytest.raises(gates.UnusualError, match="capabilities"):
+        gates._check(str(path), anyone=False, script=False)
+
+
 def test_a_pipe_in_place_of_a_program_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p")
     (tmp_path / "p").chmod(0o755)
