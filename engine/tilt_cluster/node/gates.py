@@ -1,6 +1,6 @@
 """How a pod of one container starts without a sandbox: its process waits at a gate.
 
-The Engine needs as much CPU for a sandbox as for a container, and each costs a shim of some 10 MB.
+The Engine needs as much CPU for a sandbox as for a container, and each costs a shim of some 13 MB.
 A pod of one container can do without, if its network is there before its program is.  But the
 Engine has no pause between making a container's namespaces and running its program.  So what it
 runs first is a program of ours, of some 300 bytes: it opens a pipe with a name, which waits until
@@ -104,7 +104,7 @@ def is_shut(folder: Path) -> bool:
     return (folder / _GO).exists()
 
 
-def open_(
+def let_go(
     container: str,
     pid: int,
     folder: Path,

@@ -21,6 +21,7 @@ from typing import Any
 
 from tilt_cluster import engine, fields
 from tilt_cluster.network import links
+from tilt_cluster.network.joining import Joining
 from tilt_cluster.node import (
     containers,
     environment,
@@ -61,9 +62,9 @@ class Pod:
         self.sandbox: str | None = None
         """Whose network the containers join; empty: there is a network, and nobody in it yet."""
         self.ip = ""
+        """Its address; empty once it is given back (the stored status keeps it)."""
         self.alone = False
         self._shares = False
-        self._holds = False
         self.since = time.time()
         self.folder = world.folder / self.uid
         self.volumes = volumes.Volumes(world.cluster, self.folder)
@@ -254,7 +255,6 @@ class Pod:
                 await stopping.kill(self.world, slot.current.id)
                 await self._look(slot, slot.current)
         await self._leave()
-        self.ip = ""
 
     async def _network(self, pod: Object, plan: order.Plan) -> float | None:
         """Volumes and the sandbox; when to try again, if they can't be had now."""
@@ -274,11 +274,10 @@ class Pod:
             return self.network_at
         self._mount_failures = 0
         try:
-            if self._may_be_alone(pod):
-                self.ip, self.alone, self.sandbox = self._address(), True, ""
+            if (joining := self._joining_alone(pod)) is not None:
+                self.ip, self.alone, self.sandbox = joining.take(), True, ""
             else:
-                kept = self.ip if self._holds else ""
-                self.sandbox, self.ip = await starting.sandbox(self.world, pod, kept)
+                self.sandbox, self.ip = await starting.sandbox(self.world, pod, self.ip)
         except (engine.EngineError, OSError) as error:
             message = f"Failed to create pod sandbox: {error}"
             self.world.tell(pod, "Warning", "FailedCreatePodSandBox", message, "")
@@ -289,22 +288,13 @@ class Pod:
         self.refresh()  # the address is known only now
         return None
 
-    def _may_be_alone(self, pod: Object) -> bool:
+    def _joining_alone(self, pod: Object) -> Joining | None:
+        """Who gives the pod its network without a sandbox; None if it needs one."""
         joining = self.world.network.joining
-        can = joining is not None and joining.usable and gates.is_known()
         begun = any(slot.current is not None for slot in self.slots)
-        return can and not begun and not self._shares and spec.may_be_alone(pod)
-
-    def _address(self) -> str:
-        """An address for a pod without a sandbox.
-
-        Raises:
-            OSError: all are taken.
-        """
-        joining = self.world.network.joining
-        assert joining is not None  # noqa: S101 - `_may_be_alone`
-        self._holds = True
-        return joining.take()
+        if joining is None or not joining.usable or begun or self._shares:
+            return None
+        return joining if gates.is_known() and spec.may_be_alone(pod) else None
 
     async def open_gate(self, folder: Path, waits: Mapping[str, Any]) -> None:
         """Give the only container its network, and let it run.
@@ -323,7 +313,7 @@ class Pod:
             raise gates.UnusualError("it has ended")
         place = joining.place(self.ip)
         try:
-            await links.in_thread(lambda: gates.open_(container, pid, folder, *place))
+            await links.in_thread(lambda: gates.let_go(container, pid, folder, *place))
         except links.ElsewhereError as error:
             starting.unusable(joining, error)
             raise
@@ -337,7 +327,7 @@ class Pod:
             container: what the Engine says of the only one.
             ip: the pod's address.
         """
-        self.alone = self._holds = True
+        self.alone = True
         self.sandbox, self.ip = str(container["Id"]), ip
         if gates.is_shut(self.folder / gates.FOLDER):  # the node was killed in between
             self.spawn(stopping.kill(self.world, self.sandbox), "kill")
@@ -475,9 +465,8 @@ class Pod:
         await self._unplug()
         if self.sandbox is not None and not self.alone:
             await stopping.remove(self.world, self.sandbox)
-        if self.sandbox is not None or self._holds:
-            self.world.network.release(self.ip)
-        self.sandbox, self._holds = None, False
+        self.world.network.release(self.ip)
+        self.sandbox, self.ip = None, ""
 
     def publish(self) -> None:
         """Write the status as it is now."""
@@ -487,14 +476,14 @@ class Pod:
             self._publish(pod, order.plan(self.slots, policy, time.time()))
 
     def _publish(self, pod: Object, plan: order.Plan) -> None:
-        host = self.world.network.gateway
-        ip = self.ip or str(fields.get(pod, "status", "podIP", default=""))
-        if spec.on_host_network(pod):
-            ip = host
-        place = status.Place(ip, host, self.since, network=self.sandbox is not None)
         current = self.stored()
         if current is None:
             return
+        host = self.world.network.gateway
+        ip = self.ip or str(fields.get(current, "status", "podIP", default=""))
+        if spec.on_host_network(pod):
+            ip = host
+        place = status.Place(ip, host, self.since, network=self.sandbox is not None)
         new = status.of_pod(current, self.slots, plan, place, self.images, time.time())
         if self.failure is not None:
             new = {**new, "reason": self.failure[0], "message": self.failure[1]}

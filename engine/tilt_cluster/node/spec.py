@@ -57,7 +57,7 @@ def may_be_alone(pod: Object) -> bool:
     return (
         not joined_by_engine(pod)
         and not fields.get(containers[0], "securityContext", "privileged")
-        and not any(str(one.get("mountPath")).startswith("/dev") for one in mounts)
+        and not any(f"{one.get('mountPath')}/".startswith("/dev/") for one in mounts)
     )
 
 

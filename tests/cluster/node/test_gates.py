@@ -193,7 +193,7 @@ async def test_one_that_the_node_left_waiting_starts_anew(
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(gates, "open_", stuck)
+            patch.setattr(gates, "let_go", stuck)
             patch.setattr(stopping, "remove", nothing)  # as if the node were killed
             async with small.running(made) as cluster:
                 cluster.pod("waits", _SLEEP)

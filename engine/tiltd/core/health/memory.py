@@ -74,7 +74,7 @@ def observe(
             if heirloom is not None:
                 estate.remove(heirloom)
                 known = replace(known, inherited=heirloom.legacy)
-        when = clock if fresh is None else replace(clock, now=fresh.get(key[0], clock.now))
+        when = clock if fresh is None else Clock(fresh.get(key[0], clock.now), clock.skew)
         tracks[key] = _next(known, container, when)
     return Memory(tracks, tuple(estate))
 
