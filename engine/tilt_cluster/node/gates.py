@@ -170,7 +170,7 @@ def _found(pid: int) -> str:
     try:
         found = _look(os.fsdecode(arguments[1]), os.fsdecode(path))
         _check(found, anyone=anyone, script=True)
-    except OSError as error:
+    except (OSError, ValueError, struct.error) as error:  # a file that is cut off, too
         raise UnusualError(str(error)) from error
     if len(os.fsencode(found)) >= _MOST:
         raise UnusualError(f"{found}: too long")

@@ -24,6 +24,7 @@ _FILES = {
     "fine": "#!/bin/sh\necho ran as $0 with $*\n",
     "no-loader": "#!/no/such/program\n",
     "no-kind": "echo no first line\n",
+    "cut-off": "\x7fELF\x02\x01\x01",
 }
 _VOLUME = {"name": "files", "configMap": {"name": "files", "defaultMode": 0o755}}
 _PLAIN = {"name": "plain", "configMap": {"name": "files", "defaultMode": 0o644}}
@@ -134,6 +135,7 @@ async def test_it_runs_as_it_would_with_a_sandbox(cluster: Small, parts: dict[st
         pytest.param({"command": ["/etc"]}, 128, "permission denied", id="a folder"),
         pytest.param({"command": ["/files/no-loader"]}, 1, "no such file", id="no interpreter"),
         pytest.param({"command": ["/files/no-kind"]}, 1, "exec format error", id="no program"),
+        pytest.param({"command": ["/files/cut-off"]}, 1, "exec format error", id="cut off"),
     ],
 )
 async def test_what_cannot_run_is_said_in_the_engines_words(
